@@ -1,0 +1,1 @@
+"""Supervised, stateful Python agents, in browser tabs and on servers, talking over NATS."""

@@ -1,0 +1,307 @@
+"""Every error that agents-core raises.
+
+One root, plain data on each error, one sentence as its text. Platform errors (`OSError`, a browser's
+`DOMException`, nats-py's own) are translated to these once, where they enter.
+
+    AgentsError
+    ├── TransportError            the byte pipe: refused, reset, unknown host
+    ├── ProtocolError             the peer sent what NATS does not allow
+    ├── ServerError               the server's -ERR
+    │   ├── AuthorizationError
+    │   └── PermissionsViolation
+    ├── NotConnected              no connection now; it may come back
+    ├── ConnectionClosed          closed for good by this side
+    ├── OutboundBufferFull        MaxPayloadExceeded · InvalidSubject · InvalidHeader
+    ├── NoResponders              RequestTimeout · SlowConsumer
+    ├── Unsupported               this platform can't; says what to do instead
+    ├── AgentError
+    │   ├── InvalidAgentId        AgentNotFound · AgentExists · AgentStopped · InvalidSpec
+    │   ├── MailboxFull           AskTimeout · InvalidMessage · UnhandledMessage · EncodeError
+    │   ├── RemoteError           a handler raised; type, message and traceback travel as text
+    │   └── RestartLimitReached
+    └── StateError
+        ├── InvalidKey
+        └── StateCorrupt
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+
+class AgentsError(Exception):
+    """Root of all errors of this project.
+
+    Subclasses are dataclasses: their fields are the data, `template` is the sentence. Being plain data they
+    can cross a node boundary by `name` and `data()`.
+    """
+
+    template: ClassVar[str] = ""
+
+    def data(self) -> dict[str, object]:
+        """The error's fields by name, in order of definition."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        return self.template.format(**self.data()) if self.template else super().__str__()
+
+
+@dataclass(eq=False)
+class TransportError(AgentsError):
+    """The byte pipe to a server could not be opened, or broke."""
+
+    url: str
+    reason: str
+    template: ClassVar[str] = "{url}: {reason}"
+
+
+@dataclass(eq=False)
+class ProtocolError(AgentsError):
+    """The peer sent bytes that the NATS protocol does not allow; the connection is dropped."""
+
+    reason: str
+    template: ClassVar[str] = "NATS protocol: {reason}"
+
+
+@dataclass(eq=False)
+class ServerError(AgentsError):
+    """The server answered `-ERR`; `text` is its own."""
+
+    text: str
+    template: ClassVar[str] = "server: {text}"
+
+
+@dataclass(eq=False)
+class AuthorizationError(ServerError):
+    """The server refused the credentials, or they expired."""
+
+
+@dataclass(eq=False)
+class PermissionsViolation(ServerError):
+    """The user may not publish or subscribe there; the connection stays."""
+
+    operation: str = ""
+    subject: str = ""
+
+
+@dataclass(eq=False)
+class NotConnected(AgentsError):
+    """There is no connection to the NATS server at this moment.
+
+    A call that was already under way may or may not have been carried out by the other side.
+    """
+
+    url: str
+    template: ClassVar[str] = "not connected to {url}"
+
+
+@dataclass(eq=False)
+class ConnectionClosed(AgentsError):
+    """The connection was closed by this side and will not come back."""
+
+    url: str = ""
+    template: ClassVar[str] = "the connection is closed"
+
+
+@dataclass(eq=False)
+class OutboundBufferFull(AgentsError):
+    """More is waiting to be sent than the buffer may hold; nothing of this message was sent."""
+
+    limit: int
+    template: ClassVar[str] = "the outbound buffer is full ({limit} bytes)"
+
+
+@dataclass(eq=False)
+class MaxPayloadExceeded(AgentsError):
+    """Headers and payload together are larger than the server accepts; refused before sending."""
+
+    size: int
+    max_payload: int
+    template: ClassVar[str] = "{size} bytes are more than the server's max_payload of {max_payload}"
+
+
+@dataclass(eq=False)
+class InvalidSubject(AgentsError):
+    """Not a NATS subject: empty, an empty token, white space, or a wildcard where none may be."""
+
+    subject: str
+    reason: str = "not a subject"
+    template: ClassVar[str] = "invalid subject {subject!r}: {reason}"
+
+
+@dataclass(eq=False)
+class InvalidHeader(AgentsError):
+    """A header name or value that can't be sent (ADR-4)."""
+
+    name: str
+    reason: str
+    template: ClassVar[str] = "invalid header {name!r}: {reason}"
+
+
+@dataclass(eq=False)
+class NoResponders(AgentsError):
+    """Nobody subscribes to the subject of the request; known at once, not by a timeout."""
+
+    subject: str
+    template: ClassVar[str] = "no responders on {subject!r}"
+
+
+@dataclass(eq=False)
+class RequestTimeout(AgentsError, TimeoutError):
+    """No reply within `timeout` seconds. The request may have been handled: the outcome is unknown."""
+
+    subject: str
+    timeout: float
+    template: ClassVar[str] = "no reply on {subject!r} within {timeout} s; the outcome is unknown"
+
+
+@dataclass(eq=False)
+class SlowConsumer(AgentsError):
+    """A subscription's pending bound was reached and messages were dropped."""
+
+    subject: str
+    dropped: int
+    template: ClassVar[str] = "slow consumer on {subject!r}: {dropped} messages dropped"
+
+
+@dataclass(eq=False)
+class Unsupported(AgentsError):
+    """This platform can't do it; `instead` says what can be done."""
+
+    feature: str
+    instead: str
+    template: ClassVar[str] = "{feature} is not available here: {instead}"
+
+
+class AgentError(AgentsError):
+    """Root of the errors about agents."""
+
+
+@dataclass(eq=False)
+class InvalidAgentId(AgentError):
+    """An agent or node id is 1 to 128 of `A-Z a-z 0-9 _ -`, as it is one token of a subject."""
+
+    value: str
+    template: ClassVar[str] = "invalid id {value!r}: use 1 to 128 of A-Z a-z 0-9 _ -"
+
+
+@dataclass(eq=False)
+class InvalidSpec(AgentError):
+    """A child or supervisor specification that can't work."""
+
+    reason: str
+    template: ClassVar[str] = "invalid specification: {reason}"
+
+
+@dataclass(eq=False)
+class AgentNotFound(AgentError):
+    """No node that can be reached hosts this agent."""
+
+    agent: str
+    template: ClassVar[str] = "no agent {agent!r}"
+
+
+@dataclass(eq=False)
+class AgentExists(AgentError):
+    """This node hosts an agent of that id already."""
+
+    agent: str
+    template: ClassVar[str] = "agent {agent!r} exists already"
+
+
+@dataclass(eq=False)
+class AgentStopped(AgentError):
+    """The agent stopped before it handled the message."""
+
+    agent: str
+    template: ClassVar[str] = "agent {agent!r} has stopped"
+
+
+@dataclass(eq=False)
+class MailboxFull(AgentError):
+    """The agent's mailbox holds `limit` messages; this one was not taken."""
+
+    agent: str
+    limit: int
+    template: ClassVar[str] = "the mailbox of agent {agent!r} is full ({limit} messages)"
+
+
+@dataclass(eq=False)
+class AskTimeout(AgentError, TimeoutError):
+    """No reply within `timeout` seconds. The message may have been handled: the outcome is unknown."""
+
+    agent: str
+    timeout: float
+    template: ClassVar[str] = "agent {agent!r} did not reply within {timeout} s; the outcome is unknown"
+
+
+@dataclass(eq=False)
+class InvalidMessage(AgentError):
+    """A message that does not fit the type it names, or is not a message at all."""
+
+    reason: str
+    template: ClassVar[str] = "invalid message: {reason}"
+
+
+@dataclass(eq=False)
+class UnhandledMessage(AgentError):
+    """The agent has no handler for messages of this type; it goes on."""
+
+    agent: str
+    type: str
+    template: ClassVar[str] = "agent {agent!r} has no handler for {type!r}"
+
+
+@dataclass(eq=False)
+class EncodeError(AgentError):
+    """A value that has no JSON form can't leave the node."""
+
+    type: str
+    reason: str
+    template: ClassVar[str] = "can't encode {type}: {reason}"
+
+
+@dataclass(eq=False)
+class RemoteError(AgentError):
+    """The agent's handler raised. `traceback` is text, empty where the other side keeps it to itself."""
+
+    agent: str
+    type: str
+    message: str
+    traceback: str = ""
+    template: ClassVar[str] = "agent {agent!r} raised {type}: {message}"
+
+
+@dataclass(eq=False)
+class RestartLimitReached(AgentError):
+    """A supervisor gave up: more than `max_restarts` restarts within `max_seconds` (OTP rule I1)."""
+
+    supervisor: str
+    max_restarts: int
+    max_seconds: float
+    template: ClassVar[str] = (
+        "supervisor {supervisor!r} gave up: more than {max_restarts} restarts in {max_seconds} s"
+    )
+
+
+class StateError(AgentsError):
+    """Root of the errors about state."""
+
+
+@dataclass(eq=False)
+class InvalidKey(StateError):
+    """A state key is a non-empty string of at most `limit` bytes of UTF-8."""
+
+    key: str
+    limit: int
+    template: ClassVar[str] = "invalid state key {key!r}: use 1 to {limit} bytes of UTF-8"
+
+
+@dataclass(eq=False)
+class StateCorrupt(StateError):
+    """Stored bytes that fail their checksum or can't be read; they were moved aside, not overwritten."""
+
+    key: str
+    reason: str
+    template: ClassVar[str] = "state of {key!r} is corrupt: {reason}"

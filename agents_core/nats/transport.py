@@ -1,0 +1,49 @@
+"""The seam to the platform: an asyncio transport and protocol pair, and who opens it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import SplitResult
+
+
+@dataclass(frozen=True, slots=True)
+class TLS:
+    """How to speak TLS.
+
+    Attributes:
+        context: an `ssl.SSLContext`, or None for the platform's default with verification on.
+        hostname: the name to check instead of the URL's host.
+        handshake_first: TLS before the server's INFO (`tls_handshake_first` of nats-py).
+    """
+
+    context: object | None = None
+    hostname: str = ""
+    handshake_first: bool = False
+
+
+class Dialer(Protocol):
+    """Opens byte pipes. One per platform; each knows its own URL schemes."""
+
+    async def dial(self, url: SplitResult, protocol: asyncio.Protocol, tls: TLS) -> asyncio.Transport:
+        """Open a pipe and connect it to `protocol`.
+
+        Bytes may be delivered to `protocol.data_received` before this returns.
+
+        Raises:
+            TransportError: it could not be opened.
+            Unsupported: this platform has no such scheme.
+        """
+        ...
+
+    async def start_tls(
+        self, transport: asyncio.Transport, protocol: asyncio.Protocol, url: SplitResult, tls: TLS
+    ) -> asyncio.Transport:
+        """Upgrade an open pipe to TLS, after the server's INFO asked for it.
+
+        Raises:
+            TransportError: the handshake failed.
+            Unsupported: the scheme brings its own encryption.
+        """
+        ...

@@ -1,0 +1,53 @@
+"""Where the interpreter runs, chosen at this one place.
+
+The core never imports a host: it asks for the host's `platform` module by name, as the same wheel holds both
+halves and only one of them can be imported on either side.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from importlib import import_module
+from typing import Protocol, cast
+
+from agents_core.bus import Bus
+from agents_core.nats.transport import Dialer
+from agents_core.state.backend import MemoryBackend
+
+
+class Platform(Protocol):
+    """What a host module `agents_browser.platform` or `agents_server.platform` offers, as module attributes."""
+
+    NAME: str
+    """`browser` or `server`; shown beside each node."""
+
+    dialer: Dialer
+    """Opens byte pipes for `agents_core.nats`."""
+
+    async def connect_bus(self, url: str, *, name: str, **options: object) -> Bus:
+        """Open the bus that this platform prefers for the URL's scheme; returns also while the server is away.
+
+        Raises:
+            Unsupported: the scheme can't be used here.
+        """
+        ...
+
+    def default_url(self) -> str:
+        """Where to connect when nobody says: the environment's, the page's, or the usual local one."""
+        ...
+
+    def open_backend(self, url: str) -> MemoryBackend:
+        """The state backend for a URL such as `file:./state`.
+
+        Raises:
+            Unsupported: the scheme can't be used here.
+        """
+        ...
+
+
+@cache
+def current() -> Platform:
+    """The platform that this interpreter runs on."""
+    host = "agents_browser" if sys.platform == "emscripten" else "agents_server"
+    return cast(Platform, import_module(f"{host}.platform"))
