@@ -1,0 +1,100 @@
+"""One NATS connection without I/O: bytes in, events out; calls in, bytes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agents_core.errors import MaxPayloadExceeded, ProtocolError
+from agents_core.nats import commands
+from agents_core.nats.headers import HeadersLike, encode_headers
+from agents_core.nats.parser import Event, Info, Parser, Ping
+from agents_core.nats.subject import check_subject
+
+MAX_PAYLOAD_DEFAULT = 1024 * 1024
+"""The server's default, used until its INFO says otherwise."""
+
+
+def encode_publish(
+    subject: str, payload: bytes, reply: str, headers: HeadersLike | None, max_payload: int
+) -> bytes:
+    """One `PUB` or `HPUB` frame, checked here because the server would drop the connection instead.
+
+    Raises:
+        InvalidSubject: `subject` or `reply` can't be published to.
+        InvalidHeader: a header can't be sent.
+        MaxPayloadExceeded: headers and payload are larger than `max_payload`.
+    """
+    check_subject(subject)
+    if reply:
+        check_subject(reply)
+    block = encode_headers(headers) if headers else b""
+    size = len(block) + len(payload)
+    if size > max_payload:
+        raise MaxPayloadExceeded(size, max_payload)
+    return commands.pub(subject, payload, reply, block)
+
+
+class Protocol:
+    """The state of one connection, from the server's first INFO to its end.
+
+    Feed what arrives to `receive_data` and write what `data_to_send` returns. PING is answered here, before anybody sees
+    the message behind it. What is sent is a list of whole frames, so nothing can get inside of one.
+
+    Attributes:
+        info: the server's INFO, merged over time; empty until it has come.
+    """
+
+    def __init__(self) -> None:
+        self.info: dict[str, Any] = {}
+        self._parser = Parser()
+        self._out: list[bytes] = []
+        self._pongs: list[bytes] = []
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes of headers and payload that the server accepts in one message."""
+        value = self.info.get("max_payload")
+        return value if isinstance(value, int) and value > 0 else MAX_PAYLOAD_DEFAULT
+
+    def receive_data(self, data: bytes, events: list[Event]) -> None:
+        """Take what arrived and append the events that it completes, PING left out.
+
+        Raises:
+            ProtocolError: the bytes are not NATS, or something came before the first INFO. The events before it are in
+                the list; the connection has to be dropped.
+        """
+        arrived: list[Event] = []
+        try:
+            self._parser.feed(data, arrived)
+        finally:
+            for event in arrived:
+                self._handle(event, events)
+
+    def _handle(self, event: Event, events: list[Event]) -> None:
+        if isinstance(event, Info):
+            self.info = {**self.info, **event.data}
+        elif isinstance(event, Ping):
+            self._pongs.append(commands.PONG)
+            return
+        events.append(event)
+
+    def connect(self, options: Mapping[str, object]) -> None:
+        """Answer the first INFO with CONNECT, and a PING whose PONG says that the server took it.
+
+        Raises:
+            ProtocolError: there was no INFO yet.
+        """
+        if not self.info:
+            raise ProtocolError("CONNECT before the server's INFO")
+        self._out += (commands.connect(options), commands.PING)
+
+    def send(self, frame: bytes) -> None:
+        """Append one whole frame, made by `encode_publish` or `commands`."""
+        self._out.append(frame)
+
+    def data_to_send(self) -> list[bytes]:
+        """Take the frames to write, answers to PING first."""
+        frames = self._pongs + self._out
+        self._pongs, self._out = [], []
+        return frames

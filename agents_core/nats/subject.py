@@ -1,0 +1,68 @@
+"""Subjects: what may be published to, what may be subscribed to, what matches what."""
+
+from __future__ import annotations
+
+import re
+
+from agents_core.errors import InvalidSubject
+
+SUBJECT_BYTES_MAX = 2048
+"""A control line may have 4,096 bytes (the server's `max_control_line`), and holds a subject and a reply."""
+
+_FORBIDDEN = re.compile(r"[\s\x00-\x1f\x7f]")
+
+
+def check_subject(subject: str, *, wildcards: bool = False) -> None:
+    """Check a subject before it goes into a control line.
+
+    The server closes the connection without a word for some of these, and accepts others without ever
+    delivering (facts: nats.md 7), so all of them are refused here.
+
+    Args:
+        subject: tokens separated by dots.
+        wildcards: whether `*` and a final `>` may be tokens; True for subscriptions.
+
+    Raises:
+        InvalidSubject: it is empty, too long, has an empty token, white space or a control character, or
+            a wildcard where none may be.
+    """
+    if reason := _fault(subject, wildcards):
+        raise InvalidSubject(subject, reason)
+
+
+def _fault(subject: str, wildcards: bool) -> str:
+    if not subject:
+        return "it is empty"
+    if len(subject.encode("utf-8", "surrogateescape")) > SUBJECT_BYTES_MAX:
+        return f"it is longer than {SUBJECT_BYTES_MAX} bytes"
+    if _FORBIDDEN.search(subject):
+        return "it has white space or a control character"
+    tokens = subject.split(".")
+    if "" in tokens:
+        return "it has an empty token"
+    if not wildcards and ("*" in tokens or ">" in tokens):
+        return "wildcards can't be published to"
+    if ">" in tokens[:-1]:
+        return "'>' may only be the last token"
+    return ""
+
+
+def check_queue(queue: str) -> None:
+    """Check the name of a queue group: not empty, no white space.
+
+    Raises:
+        InvalidSubject: the name can't be in a control line.
+    """
+    if not queue or _FORBIDDEN.search(queue):
+        raise InvalidSubject(queue, "a queue group is not empty and has no white space")
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Whether a message published on `subject` is for a subscription to `pattern`."""
+    wanted, given = pattern.split("."), subject.split(".")
+    for index, token in enumerate(wanted):
+        if token == ">":
+            return len(given) > index
+        if index >= len(given) or (token != "*" and token != given[index]):
+            return False
+    return len(wanted) == len(given)
