@@ -6,17 +6,16 @@ client `agents_core.nats.Client`, and the native node's adapter over nats-py.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from agents_core.nats.msg import Msg
+if TYPE_CHECKING:
+    from agents_core.nats.headers import HeadersLike
+    from agents_core.nats.msg import Msg
 
-HeadersLike = Mapping[str, str | Sequence[str]]
-"""Headers to send: a name maps to a value, or to several in order (ADR-4)."""
-
-Callback = Callable[[Msg], object]
+Callback: TypeAlias = "Callable[[Msg], object]"
 """Called with each message. A plain function runs at once, inside the arrival; a coroutine function runs in
 order on the subscription's own task."""
 

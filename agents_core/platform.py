@@ -9,11 +9,12 @@ from __future__ import annotations
 import sys
 from functools import cache
 from importlib import import_module
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from agents_core.bus import Bus
-from agents_core.nats.transport import Dialer
-from agents_core.state.backend import MemoryBackend
+if TYPE_CHECKING:
+    from agents_core.bus import Bus
+    from agents_core.nats.transport import Dialer
+    from agents_core.state.backend import MemoryBackend
 
 
 class Platform(Protocol):
@@ -50,4 +51,4 @@ class Platform(Protocol):
 def current() -> Platform:
     """The platform that this interpreter runs on."""
     host = "agents_browser" if sys.platform == "emscripten" else "agents_server"
-    return cast(Platform, import_module(f"{host}.platform"))
+    return cast("Platform", import_module(f"{host}.platform"))

@@ -6,10 +6,10 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from agents_core.errors import ConnectionClosed
-from agents_core.nats.headers import Headers, parse_headers, parse_status
+from agents_core.nats.headers import Headers, HeadersLike, parse_headers, parse_status
 
 if TYPE_CHECKING:
-    from agents_core.bus import Bus, HeadersLike
+    from agents_core.bus import Bus
 
 
 
@@ -22,9 +22,10 @@ class Msg:
         data: the payload.
         raw_headers: the header block as it came, `NATS/1.0` line included; empty without headers.
         sid: the subscription id that the server named, opaque.
+        bus: where it came from, and where `respond` publishes; None for a message made by hand.
     """
 
-    __slots__ = ("_bus", "_headers", "data", "raw_headers", "reply", "sid", "subject")
+    __slots__ = ("_headers", "bus", "data", "raw_headers", "reply", "sid", "subject")
 
     def __init__(
         self,
@@ -40,7 +41,7 @@ class Msg:
         self.reply = reply
         self.raw_headers = raw_headers
         self.sid = sid
-        self._bus = bus
+        self.bus = bus
         self._headers: Headers | None = None
 
     @property
@@ -67,9 +68,9 @@ class Msg:
             InvalidSubject: the message asks for no answer.
             ConnectionClosed: the message did not come from a connection.
         """
-        if self._bus is None:
+        if self.bus is None:
             raise ConnectionClosed()
-        return self._bus.publish(self.reply, data, headers=headers)
+        return self.bus.publish(self.reply, data, headers=headers)
 
     def __repr__(self) -> str:
         return f"Msg({self.subject!r}, {len(self.data)} bytes, reply={self.reply!r})"

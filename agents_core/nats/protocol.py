@@ -61,8 +61,8 @@ class Protocol:
         """Take what arrived and append the events that it completes, PING left out.
 
         Raises:
-            ProtocolError: the bytes are not NATS, or something came before the first INFO. The events before it are in
-                the list; the connection has to be dropped.
+            ProtocolError: the bytes are not NATS. The events before it are in the list; the connection has to
+                be dropped.
         """
         arrived: list[Event] = []
         try:
@@ -78,6 +78,11 @@ class Protocol:
             self._pongs.append(commands.PONG)
             return
         events.append(event)
+
+    @property
+    def must_answer(self) -> bool:
+        """A PING waits for its PONG: write now, before user code runs."""
+        return bool(self._pongs)
 
     def connect(self, options: Mapping[str, object]) -> None:
         """Answer the first INFO with CONNECT, and a PING whose PONG says that the server took it.

@@ -1,0 +1,237 @@
+"""One live session with one server: the sans-I/O protocol on an asyncio transport.
+
+It is dialled, lives, and is lost; it never reconnects. That is the client's part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, cast
+
+from agents_core.errors import AgentsError, NotConnected, ProtocolError, TransportError
+from agents_core.nats import commands, faults
+from agents_core.nats.parser import Err, Event, Info, Pong
+from agents_core.nats.protocol import Protocol
+from agents_core.nats.servers import Server, credentials, public
+from agents_core.nats.transport import TLS, Dialer
+
+WRITE_BYTES = 64 * 1024
+"""Bytes collected in one loop turn before they are written without waiting for its end."""
+
+
+class Connection(asyncio.Protocol):
+    """The session.
+
+    Args:
+        server: whom it talks to.
+        on_events: called with the events of each arrival, once the session is established.
+        on_lost: called once when the session ends other than by `close`, with the reason.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        on_events: Callable[[Connection, list[Event]], None],
+        on_lost: Callable[[Connection, AgentsError], None],
+    ) -> None:
+        self.server = server
+        self.protocol = Protocol()
+        self.url = public(server.url)
+        self.established = False
+        self.received_at = 0.0
+        self.pending_bytes = 0
+        self._loop = asyncio.get_running_loop()
+        self._on_events, self._on_lost = on_events, on_lost
+        self._transport: asyncio.Transport | None = None
+        self._greeting: asyncio.Future[None] = self._loop.create_future()
+        self._pongs: deque[asyncio.Future[None]] = deque()
+        self._refusal: AgentsError | None = None
+        self._closed = False
+        self._paused = False
+        self._turn: asyncio.Handle | None = None
+
+    # -- opening
+
+    async def open(self, dialer: Dialer, tls: TLS, fields: Callable[[], dict[str, Any]]) -> None:
+        """Dial, wait for INFO, upgrade to TLS if asked to, send CONNECT, wait for its PONG.
+
+        Raises:
+            TransportError: refused, unreachable, or the other side is no NATS server.
+            AuthorizationError: the server refused the credentials.
+            ServerError: it refused for another reason, in its own words.
+            ProtocolError: what came was not NATS.
+        """
+        try:
+            self._transport = await dialer.dial(self.server.url, self, tls)
+            await self._greeting
+            if self._must_upgrade(tls):
+                self._transport = await dialer.start_tls(
+                    self._transport, self, self.server.url, tls
+                )
+            self.protocol.connect(fields() | {"tls_required": self._secure()})
+            pong = self._expect_pong()
+            self._write()
+            await pong
+            self.established = True
+        except BaseException:
+            self.close()
+            raise
+
+    def _secure(self) -> bool:
+        return self.server.url.scheme in {"tls", "wss"}
+
+    def _must_upgrade(self, tls: TLS) -> bool:
+        """Over WebSocket `tls_required` speaks of the listener, whose TLS is already there."""
+        if self.server.url.scheme not in {"nats", "tls"} or tls.handshake_first:
+            return False
+        return bool(self.protocol.info.get("tls_required")) or self._secure()
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport; the server speaks first."""
+        self._transport = cast("asyncio.Transport", transport)
+        if self._closed:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, answer PING, then hand the events over: the answer leaves before user code runs."""
+        if self._closed:
+            return
+        self.received_at = self._loop.time()
+        events: list[Event] = []
+        error: ProtocolError | None = None
+        try:
+            self.protocol.receive_data(data, events)
+        except ProtocolError as caught:
+            error = caught
+        if self.protocol.must_answer:
+            self._write()
+        for event in events:
+            if type(event) in _OWN:
+                self._handle(event)
+        if self.established and events:
+            self._on_events(self, events)
+        if error is not None:
+            self.lose(error)
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, Pong):
+            if self._pongs:
+                _resolve(self._pongs.popleft())
+        elif isinstance(event, Info):
+            _resolve(self._greeting)
+        elif isinstance(event, Err):
+            self._refusal = faults.classify(event.text)
+            if not self.established:
+                self.lose(self._refusal)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone."""
+        if isinstance(exc, AgentsError):
+            self.lose(exc)
+        else:
+            reason = str(exc) if exc else "the server closed the connection"
+            self.lose(self._refusal or TransportError(self.url, reason))
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is full; frames wait here, counted by `pending_bytes`."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        self._paused = False
+        self._write()
+
+    # -- sending
+
+    def send(self, frame: bytes) -> None:
+        """Send one frame: at once if it is the first of this loop turn, else joined with the turn's others."""
+        self.protocol.send(frame)
+        self.pending_bytes += len(frame)
+        if self._turn is None:
+            self._turn = self._loop.call_soon(self._end_of_turn)
+            self._write()
+        elif self.pending_bytes > WRITE_BYTES:
+            self._write()
+
+    def _end_of_turn(self) -> None:
+        self._turn = None
+        self._write()
+
+    def _write(self) -> None:
+        if self._transport is None or self._paused or self._closed:
+            return
+        self.pending_bytes = 0
+        if frames := self.protocol.data_to_send():
+            self._transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+
+    def ping(self) -> asyncio.Future[None]:
+        """Send PING behind everything sent so far; the future is done with its PONG.
+
+        It fails with `NotConnected` when the session is lost.
+        """
+        future = self._expect_pong()
+        if self._closed:
+            _fail(future, NotConnected(self.url))
+        else:
+            self.send(commands.PING)
+        return future
+
+    def _expect_pong(self) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._pongs.append(future)
+        return future
+
+    @property
+    def unanswered(self) -> int:
+        """PINGs without their PONG yet."""
+        return len(self._pongs)
+
+    # -- ending
+
+    def lose(self, error: AgentsError) -> None:
+        """End because of `error`; whoever waits is told, the client once."""
+        if self._closed:
+            return
+        self._shut(error)
+        if self._transport is not None:
+            self._transport.abort()
+        if self.established:
+            self._on_lost(self, error)
+
+    def close(self) -> None:
+        """Write what is pending and end, without telling the client."""
+        if self._closed:
+            return
+        self._write()
+        self._shut(NotConnected(self.url))
+        if self._transport is not None:
+            self._transport.close()
+
+    def _shut(self, error: AgentsError) -> None:
+        self._closed = True
+        if self._turn is not None:
+            self._turn.cancel()
+        _fail(self._greeting, error)
+        waiting = error if not self.established else NotConnected(self.url)
+        for future in self._pongs:
+            _fail(future, waiting)
+        self._pongs.clear()
+
+
+_OWN = frozenset({Pong, Info, Err})
+"""Events that the session itself has a part in."""
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _fail(future: asyncio.Future[None], error: AgentsError) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # told to whoever awaits; marked as seen, as nobody has to

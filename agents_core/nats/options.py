@@ -1,0 +1,94 @@
+"""How a client connects and behaves; names are nats-py's where nats-py has them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random, SystemRandom
+from typing import Any
+
+from agents_core.nats.transport import TLS, Dialer
+
+Notify = Callable[[], "Awaitable[None] | None"]
+NotifyError = Callable[[Exception], "Awaitable[None] | None"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Options:
+    """Everything that `connect` takes.
+
+    Attributes:
+        servers: URLs; several are the members of one cluster.
+        name: shown by the server's monitoring.
+        error_cb: told about errors that no call can raise: slow consumers, the server's -ERR, a raising callback.
+        disconnected_cb, reconnected_cb, closed_cb: told when that happened.
+        discovered_server_cb: told when INFO named a server that was not known.
+        lame_duck_mode_cb: told when the server is about to go.
+        allow_reconnect: come back after a loss.
+        connect_timeout: seconds for one attempt, from dialling to the server's PONG.
+        reconnect_time_wait: the longest pause between attempts in seconds; the first attempt is immediate.
+        max_reconnect_attempts: per server before it is given up; -1 for never.
+        retry_on_failed_connect: `connect` returns although no server answers, and goes on trying.
+        ping_interval: seconds of silence after which the server is asked whether it lives.
+        max_outstanding_pings: unanswered questions after which the connection counts as lost.
+        dont_randomize: try the servers in the order given.
+        no_echo: do not receive what this connection publishes.
+        user, password, token: credentials; those in the URL come first.
+        tls: how to speak TLS; None for the platform's default.
+        tls_hostname: the name to check in the certificate instead of the URL's host.
+        tls_handshake_first: TLS before INFO.
+        inbox_prefix: of reply subjects; make it private where permissions are per user.
+        pending_size: bytes that may wait to be sent, while connected or not; then `OutboundBufferFull`.
+        drain_timeout: seconds for `drain`.
+        dialer: opens byte pipes; the platform's by default.
+        rng: for jitter and shuffling; seed it in tests.
+    """
+
+    servers: Sequence[str] = ("nats://127.0.0.1:4222",)
+    name: str = ""
+    error_cb: NotifyError | None = None
+    disconnected_cb: Notify | None = None
+    reconnected_cb: Notify | None = None
+    closed_cb: Notify | None = None
+    discovered_server_cb: Notify | None = None
+    lame_duck_mode_cb: Notify | None = None
+    allow_reconnect: bool = True
+    connect_timeout: float = 2.0
+    reconnect_time_wait: float = 2.0
+    max_reconnect_attempts: int = 60
+    retry_on_failed_connect: bool = False
+    ping_interval: float = 120.0
+    max_outstanding_pings: int = 2
+    dont_randomize: bool = False
+    no_echo: bool = False
+    user: str = ""
+    password: str = ""
+    token: str = ""
+    tls: object | None = None
+    tls_hostname: str = ""
+    tls_handshake_first: bool = False
+    inbox_prefix: str = "_INBOX"
+    pending_size: int = 2 * 1024 * 1024
+    drain_timeout: float = 30.0
+    dialer: Dialer | None = None
+    rng: Random = field(default_factory=SystemRandom)
+
+    def tls_settings(self) -> TLS:
+        """The part that a dialer needs."""
+        return TLS(self.tls, self.tls_hostname, self.tls_handshake_first)
+
+    def connect_fields(self, url_credentials: dict[str, str]) -> dict[str, Any]:
+        """The JSON of CONNECT (facts: nats.md 7: headers and no_responders only together, protocol 1)."""
+        own = {"user": self.user, "pass": self.password, "auth_token": self.token}
+        fields = {
+            "verbose": False,
+            "pedantic": False,
+            "lang": "python-agents-core",
+            "version": "0.1.0",
+            "protocol": 1,
+            "headers": True,
+            "no_responders": True,
+            "echo": not self.no_echo,
+            "name": self.name,
+        }
+        return fields | (url_credentials or {key: value for key, value in own.items() if value})

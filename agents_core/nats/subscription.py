@@ -1,0 +1,237 @@
+"""Interest in a subject: counts, bounds, and hands over what arrives. The same class serves every bus."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from agents_core.bus import PENDING_BYTES_LIMIT, PENDING_MSGS_LIMIT, Callback
+from agents_core.errors import AgentsError, ConnectionClosed, RequestTimeout, SlowConsumer
+from agents_core.nats.msg import Msg
+
+FAIR_MSGS = 1000
+"""Messages an iteration or an async callback takes in a row before everybody else gets a turn."""
+
+
+class Subscription:
+    """One subscription of one bus.
+
+    Args:
+        subject: what it subscribes to.
+        queue: its queue group, or empty.
+        cb: called with each message; without it, messages wait for `next_msg` or `async for`.
+        max_msgs: ends by itself after so many messages; 0 for never.
+        pending_msgs_limit: messages kept for a slow reader; the newest beyond it are dropped and counted.
+        pending_bytes_limit: the same in bytes of payload and headers.
+        on_end: how the bus stops sending: called with this subscription and a limit, 0 for at once.
+        flush: the bus's barrier, for `drain`.
+        on_error: told about a slow consumer and about what a callback raises.
+    """
+
+    def __init__(
+        self,
+        subject: str,
+        queue: str = "",
+        cb: Callback | None = None,
+        *,
+        max_msgs: int = 0,
+        pending_msgs_limit: int = PENDING_MSGS_LIMIT,
+        pending_bytes_limit: int = PENDING_BYTES_LIMIT,
+        sid: bytes = b"",
+        on_end: Callable[[Subscription, int], None],
+        flush: Callable[[], Awaitable[None]],
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        self.subject = subject
+        self.queue = queue
+        self.sid = sid
+        self.max_msgs = max_msgs
+        self.received = 0
+        self.dropped = 0
+        self.error: AgentsError | None = None
+        self._cb = cb
+        self._inline = cb is not None and not inspect.iscoroutinefunction(cb)
+        self._msgs_limit = pending_msgs_limit
+        self._bytes_limit = pending_bytes_limit
+        self._on_end, self._flush, self._on_error = on_end, flush, on_error
+        self._pending: deque[Msg] = deque()
+        self._pending_bytes = 0
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._runner: asyncio.Task[None] | None = None
+        self._slow = False
+        self._ended = False
+
+    @property
+    def pending_msgs(self) -> int:
+        """Messages that arrived and were not yet taken."""
+        return len(self._pending)
+
+    @property
+    def pending_bytes(self) -> int:
+        """Their size in bytes of payload and headers."""
+        return self._pending_bytes
+
+    @property
+    def ended(self) -> bool:
+        """No more messages will arrive; some may still be pending."""
+        return self._ended
+
+    def deliver(self, msg: Msg) -> None:
+        """Take one message from the bus."""
+        if self._ended:
+            return
+        self.received += 1
+        if self._inline:
+            self._call(msg)
+        else:
+            self._keep(msg)
+        if self.max_msgs and self.received >= self.max_msgs:
+            self.end()
+
+    def _call(self, msg: Msg) -> None:
+        assert self._cb is not None
+        try:
+            self._cb(msg)
+        except Exception as error:  # a user's callback must not take the connection with it
+            self._on_error(error)
+
+    def _keep(self, msg: Msg) -> None:
+        size = len(msg.data) + len(msg.raw_headers)
+        full = len(self._pending) >= self._msgs_limit
+        if full or self._pending_bytes + size > self._bytes_limit:
+            self.dropped += 1
+            if not self._slow:  # once per episode: an error per message would drown what it reports
+                self._slow = True
+                self._on_error(SlowConsumer(self.subject, self.dropped))
+            return
+        self._pending.append(msg)
+        self._pending_bytes += size
+        if self._cb is None:
+            self._wake()
+        elif self._runner is None:
+            self._runner = asyncio.get_running_loop().create_task(self._run())
+
+    def _wake(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def _take(self) -> Msg:
+        msg = self._pending.popleft()
+        self._pending_bytes -= len(msg.data) + len(msg.raw_headers)
+        self._slow = False
+        return msg
+
+    async def _run(self) -> None:
+        """Call an async callback for each pending message, in order; ends when there is none."""
+        assert self._cb is not None
+        count = 0
+        try:
+            while self._pending:
+                try:
+                    result = self._cb(self._take())
+                    if inspect.isawaitable(result):
+                        await result
+                except Exception as error:  # as in _call
+                    self._on_error(error)
+                count += 1
+                if count % FAIR_MSGS == 0:
+                    await asyncio.sleep(0)
+        finally:
+            self._runner = None
+
+    async def next_msg(self, timeout: float | None = 1.0) -> Msg:
+        """The next message; several callers are served in turn.
+
+        Args:
+            timeout: seconds to wait, None for as long as it takes.
+
+        Raises:
+            RequestTimeout: none came in time.
+            ConnectionClosed: the subscription has ended.
+            PermissionsViolation: the server refused the subscription.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while not self._pending:
+                    await self._wait()
+        except TimeoutError:
+            raise RequestTimeout(self.subject, timeout or 0.0) from None
+        return self._take()
+
+    async def _wait(self) -> None:
+        if self._ended:
+            raise self.error or ConnectionClosed()
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and self._pending:
+                self._wake()  # woken and cancelled in one turn: the message is somebody else's
+            raise
+
+    async def __aiter__(self) -> AsyncIterator[Msg]:
+        """Messages until the subscription ends; those pending are delivered first."""
+        count = 0
+        while True:
+            while self._pending:
+                yield self._take()
+                count += 1
+                if count % FAIR_MSGS == 0:
+                    await asyncio.sleep(0)
+            try:
+                await self._wait()
+            except ConnectionClosed:
+                return
+
+    async def unsubscribe(self, limit: int = 0) -> None:
+        """End now, or when `limit` messages have arrived since the subscription began."""
+        if self._ended:
+            return
+        if limit > self.received:
+            self.max_msgs = limit
+            self._on_end(self, limit)
+        else:
+            self._on_end(self, 0)
+            self._finish()
+
+    async def drain(self) -> None:
+        """Ask the server to stop, take what was under way, and return when all of it was handled or taken.
+
+        Raises:
+            NotConnected: the connection is down; what has arrived is still delivered.
+        """
+        if not self._ended:
+            self._on_end(self, 0)
+            try:
+                await self._flush()
+            finally:
+                self._finish()
+        if self._runner is not None:
+            await self._runner
+
+    def end(self, error: AgentsError | None = None) -> None:
+        """End from the bus's side: closed, refused, or `max_msgs` reached."""
+        if not self._ended:
+            self.error = error
+            self._on_end(self, 0)
+            self._finish()
+
+    def _finish(self) -> None:
+        self._ended = True
+        waiters, self._waiters = self._waiters, deque()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def discard(self) -> None:
+        """Drop what is pending and stop an async callback: the bus is closed for good."""
+        self._pending.clear()
+        self._pending_bytes = 0
+        if self._runner is not None and self._runner is not asyncio.current_task():
+            self._runner.cancel()

@@ -1,0 +1,104 @@
+"""Many deadlines, one timer of the event loop.
+
+In Pyodide every timer is a `setTimeout` that cancelling does not clear, and natively `asyncio.wait_for` per request costs
+more than the request. A heap with a single pending call serves any number of deadlines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+
+CANCELLED_MAX = 64
+"""Cancelled entries kept before the heap is rebuilt, if they are also more than half of it."""
+
+
+class Timer:
+    """One pending call; `cancel` takes it back."""
+
+    __slots__ = ("_callback", "_timers", "when")
+
+    def __init__(self, when: float, callback: Callable[[], object], timers: Timers) -> None:
+        self.when = when
+        self._callback: Callable[[], object] | None = callback
+        self._timers = timers
+
+    def cancel(self) -> None:
+        """Never call; does nothing if it was called or cancelled before."""
+        if self._callback is not None:
+            self._callback = None
+            self._timers._forget()
+
+    def _take(self) -> Callable[[], object] | None:
+        callback, self._callback = self._callback, None
+        return callback
+
+    def __lt__(self, other: Timer) -> bool:
+        return self.when < other.when
+
+
+class Timers:
+    """A heap of deadlines on the running event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._heap: list[Timer] = []
+        self._cancelled = 0
+        self._wake: asyncio.TimerHandle | asyncio.Handle | None = None
+        self._wake_at = 0.0
+
+    def now(self) -> float:
+        """Seconds on the loop's monotonic clock."""
+        return self._loop.time()
+
+    def after(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Call `callback` once, `seconds` from now."""
+        timer = Timer(self.now() + seconds, callback, self)
+        heappush(self._heap, timer)
+        if self._heap[0] is timer:
+            self._arm()
+        return timer
+
+    def close(self) -> None:
+        """Forget every deadline."""
+        self._heap.clear()
+        self._cancelled = 0
+        self._disarm()
+
+    def _forget(self) -> None:
+        self._cancelled += 1
+        if self._cancelled > CANCELLED_MAX and self._cancelled * 2 > len(self._heap):
+            self._heap = [timer for timer in self._heap if timer._callback is not None]
+            heapify(self._heap)
+            self._cancelled = 0
+            self._arm()
+
+    def _disarm(self) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+
+    def _arm(self) -> None:
+        """Have one call pending for the earliest deadline; a call that comes too early only looks again."""
+        if not self._heap:
+            self._disarm()
+        elif self._wake is None or self._heap[0].when < self._wake_at:
+            self._disarm()
+            self._wake_at = self._heap[0].when
+            self._wake = self._loop.call_later(max(0.0, self._wake_at - self.now()), self._fire)
+
+    def _fire(self) -> None:
+        self._wake = None
+        now = self.now()
+        while self._heap and self._heap[0].when <= now:
+            callback = heappop(self._heap)._take()
+            if callback is None:
+                self._cancelled -= 1
+                continue
+            try:
+                callback()
+            except Exception as error:  # one deadline's fault is not the others'
+                context = {"message": "a timer's callback raised", "exception": error}
+                self._loop.call_exception_handler(context)
+        self._arm()

@@ -1,0 +1,32 @@
+"""Which pipe for which scheme, natively."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import SplitResult
+
+from agents_core.errors import Unsupported
+from agents_core.nats.transport import TLS
+from agents_server import tcp, websocket
+
+
+class NativeDialer:
+    """The `Dialer` of CPython: TCP and TLS from asyncio, WebSocket from `websockets`."""
+
+    async def dial(
+        self, url: SplitResult, protocol: asyncio.Protocol, tls: TLS
+    ) -> asyncio.Transport:
+        """See `Dialer.dial`."""
+        scheme = websocket if url.scheme in {"ws", "wss"} else tcp
+        return await scheme.dial(url, protocol, tls)
+
+    async def start_tls(
+        self, transport: asyncio.Transport, protocol: asyncio.Protocol, url: SplitResult, tls: TLS
+    ) -> asyncio.Transport:
+        """See `Dialer.start_tls`."""
+        if url.scheme in {"ws", "wss"}:
+            raise Unsupported("a TLS upgrade inside a WebSocket", "use wss://")
+        return await tcp.start_tls(transport, protocol, url, tls)
+
+
+dialer = NativeDialer()

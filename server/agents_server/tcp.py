@@ -1,0 +1,54 @@
+"""Byte pipes over TCP and TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from urllib.parse import SplitResult
+
+from agents_core.errors import TransportError
+from agents_core.nats.servers import PORTS, public
+from agents_core.nats.transport import TLS
+
+
+def context_of(tls: TLS) -> ssl.SSLContext:
+    """The user's context, or the system's default with verification on."""
+    return tls.context if isinstance(tls.context, ssl.SSLContext) else ssl.create_default_context()
+
+
+async def dial(url: SplitResult, protocol: asyncio.Protocol, tls: TLS) -> asyncio.Transport:
+    """Connect to `nats://` or `tls://`; TLS begins here only with `handshake_first`."""
+    first = tls.handshake_first
+    try:
+        transport, _ = await asyncio.get_running_loop().create_connection(
+            lambda: protocol,
+            url.hostname,
+            url.port or PORTS[url.scheme],
+            ssl=context_of(tls) if first else None,
+            server_hostname=(tls.hostname or url.hostname) if first else None,
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise TransportError(public(url), reason(error)) from error
+    return transport
+
+
+async def start_tls(
+    transport: asyncio.Transport, protocol: asyncio.Protocol, url: SplitResult, tls: TLS
+) -> asyncio.Transport:
+    """Upgrade after INFO."""
+    try:
+        upgraded = await asyncio.get_running_loop().start_tls(
+            transport, protocol, context_of(tls), server_hostname=tls.hostname or url.hostname
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise TransportError(public(url), reason(error)) from error
+    if upgraded is None:
+        raise TransportError(public(url), "the connection was lost during the TLS handshake")
+    return upgraded
+
+
+def reason(error: Exception) -> str:
+    """The system's words without numbers and addresses: the URL is named already."""
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or repr(error)
