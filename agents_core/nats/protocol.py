@@ -25,14 +25,23 @@ def encode_publish(
         InvalidHeader: a header can't be sent.
         MaxPayloadExceeded: headers and payload are larger than `max_payload`.
     """
+    block = encode_headers(headers) if headers else b""
+    check_publish(subject, reply, len(block) + len(payload), max_payload)
+    return commands.pub(subject, payload, reply, block)
+
+
+def check_publish(subject: str, reply: str, size: int, max_payload: int) -> None:
+    """The checks of a publish, for buses that send no bytes too.
+
+    Raises:
+        InvalidSubject: `subject` or `reply` can't be published to.
+        MaxPayloadExceeded: `size`, of headers and payload, is larger than `max_payload`.
+    """
     check_subject(subject)
     if reply:
         check_subject(reply)
-    block = encode_headers(headers) if headers else b""
-    size = len(block) + len(payload)
     if size > max_payload:
         raise MaxPayloadExceeded(size, max_payload)
-    return commands.pub(subject, payload, reply, block)
 
 
 class Protocol:

@@ -1,0 +1,1 @@
+"""State that outlives a crash: backends, an agent's part of one, and actions on it."""

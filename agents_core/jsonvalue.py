@@ -1,0 +1,89 @@
+"""JSON as it crosses nodes and is stored: strict both ways, bounded in depth."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from agents_core.errors import EncodeError, InvalidMessage
+
+DEPTH_MAX = 64
+"""Nested containers in one value; deeper ones are a bomb or a cycle."""
+
+INT_DIGITS_MAX = 400
+"""Digits of one integer; reading very long ones takes quadratic time."""
+
+
+def dumps(value: object) -> bytes:
+    """Encode as UTF-8 JSON without spaces.
+
+    Raises:
+        EncodeError: the value has no JSON form: another type, NaN, a cycle, a lone surrogate, too deep.
+    """
+    check_depth(value)
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode()
+    except UnicodeEncodeError:
+        raise EncodeError(type(value).__name__, "text with a lone surrogate") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise EncodeError(type(value).__name__, str(error)) from None
+
+
+def loads(data: bytes) -> Any:
+    """Decode UTF-8 JSON.
+
+    Raises:
+        InvalidMessage: it is not JSON, names a key twice, or goes beyond the bounds.
+    """
+    try:
+        value = json.loads(
+            data.decode(), object_pairs_hook=_unique, parse_int=_int, parse_constant=_constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise InvalidMessage(f"not JSON: {error}") from None
+    try:
+        check_depth(value)
+    except EncodeError as error:
+        raise InvalidMessage(error.reason) from None
+    return value
+
+
+def check_depth(value: object) -> None:
+    """Refuse containers nested deeper than `DEPTH_MAX`, cycles included.
+
+    Raises:
+        EncodeError: they are.
+    """
+    layer: list[object] = [value] if isinstance(value, dict | list | tuple) else []
+    for _ in range(DEPTH_MAX):
+        layer = [
+            child
+            for item in layer
+            for child in (item.values() if isinstance(item, dict) else _items(item))
+            if isinstance(child, dict | list | tuple)
+        ]
+        if not layer:
+            return
+    raise EncodeError(type(value).__name__, f"nested deeper than {DEPTH_MAX}")
+
+
+def _items(item: object) -> list[object] | tuple[object, ...]:
+    return item if isinstance(item, list | tuple) else ()
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("an object names a key twice")
+    return found
+
+
+def _int(text: str) -> int:
+    if len(text) > INT_DIGITS_MAX:
+        raise ValueError(f"an integer of more than {INT_DIGITS_MAX} digits")
+    return int(text)
+
+
+def _constant(text: str) -> float:
+    raise ValueError(f"{text} is not a JSON number")

@@ -1,0 +1,250 @@
+"""NATS subject semantics inside one process: no server, same promises."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from random import Random, SystemRandom
+
+from agents_core.bus import DONE, PENDING_BYTES_LIMIT, PENDING_MSGS_LIMIT, Callback, Stats, Status
+from agents_core.errors import ConnectionClosed, OutboundBufferFull
+from agents_core.ids import unique
+from agents_core.nats.headers import HeadersLike, encode_headers
+from agents_core.nats.msg import Msg
+from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
+from agents_core.nats.requests import Requests
+from agents_core.nats.status import StatusHolder
+from agents_core.nats.subject import check_queue, check_subject, matches
+from agents_core.nats.subscription import Subscription
+from agents_core.timers import Timers
+
+IN_FLIGHT_MAX = 65_536
+"""Messages published and not yet delivered, of all members of a hub."""
+
+_NO_RESPONDERS = b"NATS/1.0 503\r\n\r\n"
+_log = logging.getLogger("agents_core.localbus")
+
+
+class Hub:
+    """Where the members of one local bus meet: subscriptions, and the messages on their way.
+
+    Delivery is never inside `publish`: one ready-queue, drained once per loop turn, keeps the order.
+    """
+
+    def __init__(self, rng: Random | None = None) -> None:
+        self.subscriptions: dict[Subscription, LocalBus] = {}
+        self.members = 0
+        self._queue: deque[Msg] = deque()
+        self._draining = False
+        self._idle: list[asyncio.Future[None]] = []
+        self._rng = rng or SystemRandom()
+
+    def publish(self, msg: Msg) -> None:
+        """Put a message on its way.
+
+        Raises:
+            OutboundBufferFull: too many are on their way.
+        """
+        if len(self._queue) >= IN_FLIGHT_MAX:
+            raise OutboundBufferFull(IN_FLIGHT_MAX)
+        self._queue.append(msg)
+        if not self._draining:
+            self._draining = True
+            asyncio.get_running_loop().call_soon(self._drain)
+
+    async def barrier(self) -> None:
+        """Return when everything published before has been delivered."""
+        if self._queue:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle.append(future)
+            await future
+
+    def _drain(self) -> None:
+        """Deliver what was published before this turn; what that causes is for the next one."""
+        for _ in range(len(self._queue)):
+            self._deliver(self._queue.popleft())
+        self._draining = bool(self._queue)
+        if self._draining:
+            asyncio.get_running_loop().call_soon(self._drain)
+        idle, self._idle = self._idle, []
+        for future in idle:
+            if not future.done():
+                future.set_result(None)
+
+    def _deliver(self, msg: Msg) -> None:
+        groups: dict[tuple[str, str], list[Subscription]] = {}
+        found = False
+        for subscription, member in list(self.subscriptions.items()):
+            if not matches(subscription.subject, msg.subject):
+                continue
+            found = True
+            if subscription.queue:
+                key = subscription.subject, subscription.queue
+                groups.setdefault(key, []).append(subscription)
+            else:
+                member.deliver(subscription, msg)
+        for group in groups.values():
+            chosen = self._rng.choice(group)
+            self.subscriptions[chosen].deliver(chosen, msg)
+        if not found and msg.reply and msg.raw_headers != _NO_RESPONDERS:
+            self._deliver(Msg(msg.reply, raw_headers=_NO_RESPONDERS))
+
+
+_hubs: dict[tuple[int, str], Hub] = {}
+
+
+class LocalBus:
+    """The bus of one process.
+
+    Args:
+        name: buses of the same name in one event loop share their messages; without a name it is private.
+        rng: picks the member of a queue group; seed it in tests.
+    """
+
+    def __init__(self, name: str = "", *, rng: Random | None = None) -> None:
+        self._name = name
+        self._key = (id(asyncio.get_running_loop()), name)
+        self._hub = _hubs.setdefault(self._key, Hub(rng)) if name else Hub(rng)
+        self._hub.members += 1
+        self._status = StatusHolder(Status.CONNECTED)
+        self._stats = Stats()
+        self._timers = Timers()
+        self._inbox = f"_INBOX.{unique()}"
+        self._requests = Requests(self, self._inbox, self._timers)
+        self._subscriptions: list[Subscription] = []
+
+    @property
+    def url(self) -> str:
+        """`local://` and the name."""
+        return f"local://{self._name}"
+
+    @property
+    def status(self) -> Status:
+        """Connected until it is drained or closed."""
+        return self._status.value
+
+    @property
+    def stats(self) -> Stats:
+        """Counters of this member."""
+        return self._stats
+
+    @property
+    def max_payload(self) -> int:
+        """As a server's default, so that what works here works there."""
+        return MAX_PAYLOAD_DEFAULT
+
+    def on_status(self, listener: Callable[[Status], None]) -> Callable[[], None]:
+        """Call `listener` at each change of status, until the returned function is called."""
+        return self._status.listen(listener)
+
+    def publish(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        reply: str = "",
+        headers: HeadersLike | None = None,
+    ) -> Awaitable[None]:
+        """See `Bus.publish`; the payload is not copied."""
+        if self.status is Status.CLOSED:
+            raise ConnectionClosed(self.url)
+        block = encode_headers(headers) if headers else b""
+        check_publish(subject, reply, len(block) + len(payload), self.max_payload)
+        self._hub.publish(Msg(subject, payload, reply, block))
+        self._stats.out_msgs += 1
+        self._stats.out_bytes += len(payload)
+        return DONE
+
+    async def subscribe(
+        self,
+        subject: str,
+        queue: str = "",
+        cb: Callback | None = None,
+        *,
+        max_msgs: int = 0,
+        pending_msgs_limit: int = PENDING_MSGS_LIMIT,
+        pending_bytes_limit: int = PENDING_BYTES_LIMIT,
+    ) -> Subscription:
+        """See `Bus.subscribe`."""
+        check_subject(subject, wildcards=True)
+        if queue:
+            check_queue(queue)
+        if self.status is not Status.CONNECTED:
+            raise ConnectionClosed(self.url)
+        subscription = Subscription(
+            subject,
+            queue,
+            cb,
+            max_msgs=max_msgs,
+            pending_msgs_limit=pending_msgs_limit,
+            pending_bytes_limit=pending_bytes_limit,
+            on_end=self._end,
+            flush=self.flush,
+            on_error=lambda error: _log.error("%s: %s", subject, error),
+        )
+        self._hub.subscriptions[subscription] = self
+        self._subscriptions.append(subscription)
+        return subscription
+
+    def _end(self, subscription: Subscription, limit: int) -> None:
+        if not limit:
+            self._hub.subscriptions.pop(subscription, None)
+            if subscription in self._subscriptions:
+                self._subscriptions.remove(subscription)
+
+    def deliver(self, subscription: Subscription, msg: Msg) -> None:
+        """Hand a copy of the envelope to one subscription: `respond` has to use the receiver's bus."""
+        self._stats.in_msgs += 1
+        self._stats.in_bytes += len(msg.data)
+        subscription.deliver(Msg(msg.subject, msg.data, msg.reply, msg.raw_headers, bus=self))
+
+    async def request(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        timeout: float = 0.5,
+        headers: HeadersLike | None = None,
+    ) -> Msg:
+        """See `Bus.request`."""
+        return await self._requests.request(subject, payload, timeout, headers)
+
+    def new_inbox(self) -> str:
+        """A fresh reply subject."""
+        return f"{self._inbox}.i.{unique()}"
+
+    async def flush(self, timeout: float = 10.0) -> None:
+        """Return when everything published before has been delivered; never takes `timeout` seconds."""
+        if self.status is Status.CLOSED:
+            raise ConnectionClosed(self.url)
+        await self._hub.barrier()
+
+    async def rtt(self) -> float:
+        """Seconds until the ready-queue has been drained once."""
+        began = self._timers.now()
+        await self.flush()
+        return self._timers.now() - began
+
+    async def drain(self) -> None:
+        """Deliver what is on its way, then close."""
+        if self.status is Status.CLOSED:
+            return
+        self._status.set(Status.DRAINING)
+        await self._hub.barrier()
+        for subscription in list(self._subscriptions):
+            await subscription.drain()
+        await self.close()
+
+    async def close(self) -> None:
+        """Leave the hub; the last member forgets it."""
+        if self.status is Status.CLOSED:
+            return
+        self._status.set(Status.CLOSED)
+        self._requests.fail_all(ConnectionClosed(self.url))
+        for subscription in list(self._subscriptions):
+            subscription.end()
+            subscription.discard()
+        self._timers.close()
+        self._hub.members -= 1
+        if not self._hub.members:
+            _hubs.pop(self._key, None)
