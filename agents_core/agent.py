@@ -1,0 +1,62 @@
+"""What a user writes: a class with handlers, state, and a few hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from agents_core.errors import UnhandledMessage
+from agents_core.handlers import Handlers, collect
+
+if TYPE_CHECKING:
+    from agents_core.context import Context
+    from agents_core.exit import Exit
+    from agents_core.ids import AgentId
+    from agents_core.message import Message
+    from agents_core.state.agent_state import AgentState
+
+
+class Agent:
+    """Base class of agents. Hooks may be plain methods or coroutine functions.
+
+    An agent handles one message at a time, in the order of arrival. When a handler or a hook raises, the instance is
+    dropped and its supervisor decides; a restarted agent is a new instance with the same id, mailbox and state.
+
+    Attributes:
+        id: its name in the space.
+        state: keys and values that outlive a crash.
+        ctx: its node, the current message, and what it can do.
+    """
+
+    id: AgentId
+    state: AgentState
+    ctx: Context
+    handlers: ClassVar[Handlers] = Handlers()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.handlers = collect(cls)
+
+    def on_start(self) -> Awaitable[None] | None:
+        """Called before the first message; its end is the end of `spawn`."""
+
+    def on_restart(self, reason: Exit) -> Awaitable[None] | None:
+        """Called on the new instance, before `on_start`, with the reason of the one before."""
+
+    def on_stop(self, reason: Exit) -> Awaitable[None] | None:
+        """Called when the agent ends in order; not when it crashed or was killed."""
+
+    def on_message(self, message: Message) -> Any:
+        """Called for a message that no handler takes; what it returns is the reply.
+
+        Raises:
+            UnhandledMessage: always, unless overridden; it is the answer, and the agent goes on.
+        """
+        raise UnhandledMessage(self.id, type_of(message.payload))
+
+
+def type_of(payload: object) -> str:
+    """What a payload calls itself: its `"type"` member, a bare string, or its class."""
+    if isinstance(payload, dict) and isinstance(name := payload.get("type"), str):
+        return name
+    return payload if isinstance(payload, str) else type(payload).__name__

@@ -1,0 +1,140 @@
+"""Typed messages as JSON: dataclasses out, dataclasses in, checked against their annotations."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from agents_core.errors import EncodeError, InvalidMessage
+
+_known: dict[str, type] = {}
+
+
+def register(kind: type) -> None:
+    """Make a message type known by its name, so that a reply of that type is decoded.
+
+    Every type that an `@on` handler takes or returns is registered by itself. A later class of the same name replaces
+    the earlier one, as when a notebook's cell runs again.
+    """
+    _known[kind.__name__] = kind
+
+
+def known(name: str) -> type | None:
+    """The registered message type of that name."""
+    return _known.get(name)
+
+
+def encode(value: object) -> tuple[str, Any]:
+    """The type's name (empty for plain JSON) and the value as JSON.
+
+    Raises:
+        EncodeError: a part of it has no JSON form.
+    """
+    name = type(value).__name__ if is_dataclass(value) else ""
+    return name, _plain(value)
+
+
+def _plain(value: object) -> Any:
+    if value is None or isinstance(value, str | int | float | bool) and not isinstance(value, Enum):
+        return value
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        if wrong := [key for key in value if not isinstance(key, str)]:
+            raise EncodeError(type(wrong[0]).__name__, "an object's names are strings")
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    raise EncodeError(type(value).__name__, "not a dataclass and not JSON")
+
+
+def decode(kind: Any, value: Any) -> Any:
+    """Make a value of type `kind` from JSON.
+
+    Raises:
+        InvalidMessage: a field is missing, unknown, or of another type.
+    """
+    return _build(kind, value, getattr(kind, "__name__", str(kind)))
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    if kind is Any or kind is object:
+        return value
+    origin = get_origin(kind)
+    if origin in {Union, types.UnionType}:
+        return _union(kind, value, where)
+    if origin is not None:
+        return _container(origin, get_args(kind), value, where)
+    if is_dataclass(kind):
+        return _dataclass(kind, value, where)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        try:
+            return kind(value)
+        except ValueError:
+            raise InvalidMessage(f"{where} is not one of {[m.value for m in kind]}") from None
+    return _scalar(kind, value, where)
+
+
+def _scalar(kind: Any, value: Any, where: str) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is None or kind is types.NoneType:
+        kind = types.NoneType
+    if not isinstance(kind, type):
+        return value  # an annotation that says nothing about JSON
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise InvalidMessage(f"{where} is not {kind.__name__}")
+    return value
+
+
+def _union(kind: Any, value: Any, where: str) -> Any:
+    for option in get_args(kind):
+        try:
+            return _build(option, value, where)
+        except InvalidMessage:
+            continue
+    raise InvalidMessage(f"{where} is not {kind}")
+
+
+def _container(origin: Any, arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+    if origin is dict and isinstance(value, dict):
+        return {key: _build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if origin in {list, tuple} and isinstance(value, list):
+        if origin is tuple and arguments[-1] is not Ellipsis:
+            if len(arguments) != len(value):
+                raise InvalidMessage(f"{where} has {len(value)} items, not {len(arguments)}")
+            kinds: Any = arguments
+        else:
+            kinds = [arguments[0]] * len(value)
+        items = enumerate(zip(kinds, value, strict=True))
+        return origin(_build(kind, item, f"{where}[{i}]") for i, (kind, item) in items)
+    if origin in {dict, list, tuple}:
+        raise InvalidMessage(f"{where} is not {origin.__name__}")
+    return value
+
+
+def _dataclass(kind: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise InvalidMessage(f"{where} is not an object")
+    hints = _hints(kind)
+    wanted = {field.name: field for field in fields(kind) if field.init}
+    if unknown := sorted(set(value) - set(wanted)):
+        raise InvalidMessage(f"{where} has no field {', '.join(unknown)}")
+    missing = [
+        name
+        for name, field in wanted.items()
+        if name not in value and field.default is MISSING and field.default_factory is MISSING
+    ]
+    if missing:
+        raise InvalidMessage(f"{where} lacks {', '.join(missing)}")
+    return kind(**{k: _build(hints[k], item, f"{where}.{k}") for k, item in value.items()})
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)

@@ -1,0 +1,120 @@
+"""`@on` and `@every`: which method of an agent handles what."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any, TypeVar, get_type_hints, overload
+
+from agents_core import codec
+from agents_core.errors import InvalidSpec
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ON = "__agents_on__"
+_EVERY = "__agents_every__"
+
+
+@overload
+def on(what: F) -> F: ...
+@overload
+def on(what: str) -> Callable[[F], F]: ...
+def on(what: Any) -> Any:
+    """Mark a method as the handler of a message type, or of a name.
+
+    `@on` takes the type from the annotation of the method's one parameter, a dataclass. `@on("name")` handles untyped
+    JSON; the method takes the payload, or nothing. What the method returns is the reply. It may be a coroutine function;
+    an agent handles one message at a time either way.
+    """
+    if isinstance(what, str):
+
+        def mark(function: F) -> F:
+            setattr(function, _ON, what)
+            return function
+
+        return mark
+    setattr(what, _ON, "")
+    return what
+
+
+def every(seconds: float) -> Callable[[F], F]:
+    """Mark a method to be called every `seconds` while the agent runs, between its messages.
+
+    A call is skipped while the one before it still waits or runs.
+    """
+    if not seconds > 0:
+        raise InvalidSpec(f"every({seconds}): the interval is more than 0 seconds")
+
+    def mark(function: F) -> F:
+        setattr(function, _EVERY, float(seconds))
+        return function
+
+    return mark
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """One handler of an agent class.
+
+    Attributes:
+        name: of the method.
+        kind: the message type that it takes, None for untyped JSON.
+        is_async: whether it is a coroutine function.
+        takes_payload: False for a method without a parameter.
+    """
+
+    name: str
+    kind: type | None
+    is_async: bool
+    takes_payload: bool = True
+
+
+@dataclass(slots=True)
+class Handlers:
+    """All handlers of an agent class."""
+
+    by_type: dict[type, Handler] = field(default_factory=dict)
+    by_name: dict[str, Handler] = field(default_factory=dict)
+    every: list[tuple[float, Handler]] = field(default_factory=list)
+
+
+def collect(cls: type) -> Handlers:
+    """Read the marks of a class, its bases' included.
+
+    Raises:
+        InvalidSpec: a handler has no annotated parameter, or two handle the same.
+    """
+    found = Handlers()
+    for name in dir(cls):
+        function = inspect.getattr_static(cls, name)
+        if hasattr(function, _EVERY):
+            is_async = inspect.iscoroutinefunction(function)
+            found.every.append((getattr(function, _EVERY), Handler(name, None, is_async, False)))
+        if hasattr(function, _ON):
+            _add(found, cls, _handler(function, name, getattr(function, _ON)), getattr(function, _ON))
+    return found
+
+
+def _handler(function: Any, name: str, label: str) -> Handler:
+    is_async = inspect.iscoroutinefunction(function)
+    parameters = list(inspect.signature(function).parameters)[1:]
+    if label:
+        return Handler(name, None, is_async, bool(parameters))
+    hints = get_type_hints(function)
+    kind = hints.get(parameters[0]) if len(parameters) == 1 else None
+    if not isinstance(kind, type) or not is_dataclass(kind):
+        raise InvalidSpec(f"@on {name}: it takes one parameter, annotated with a dataclass")
+    codec.register(kind)
+    if isinstance(reply := hints.get("return"), type) and is_dataclass(reply):
+        codec.register(reply)
+    return Handler(name, kind, is_async)
+
+
+def _add(found: Handlers, cls: type, handler: Handler, label: str) -> None:
+    key = handler.kind.__name__ if handler.kind else label
+    if key in found.by_name:
+        raise InvalidSpec(f"{cls.__name__}: {handler.name} and {found.by_name[key].name} both handle {key}")
+    found.by_name[key] = handler
+    if handler.kind is not None:
+        found.by_type[handler.kind] = handler
