@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class Agent:
     """Base class of agents. Hooks may be plain methods or coroutine functions.
 
-    An agent handles one message at a time, in the order of arrival. When a handler or a hook raises, the instance is
-    dropped and its supervisor decides; a restarted agent is a new instance with the same id, mailbox and state.
+    An agent handles one message at a time, in the order of arrival. When a handler or a hook
+    raises, the instance is dropped and its supervisor decides; a restarted agent is a new instance
+    with the same id, mailbox and state.
 
     Attributes:
         id: its name in the space.

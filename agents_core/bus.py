@@ -1,7 +1,7 @@
 """What agents need of NATS, whoever provides it.
 
-Three implementations pass one conformance suite (`agents_core.testing.bus`): `LocalBus` in one process, our own
-client `agents_core.nats.Client`, and the native node's adapter over nats-py.
+Three implementations pass one conformance suite (`agents_core.testing.bus`): `LocalBus` in one
+process, our own client `agents_core.nats.Client`, and the native node's adapter over nats-py.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from agents_core.nats.msg import Msg
 
 Callback: TypeAlias = "Callable[[Msg], object]"
-"""Called with each message. A plain function runs at once, inside the arrival; a coroutine function runs in
-order on the subscription's own task."""
+"""Called with each message. A plain function runs at once, inside the arrival; a coroutine function
+runs in order on the subscription's own task."""
 
 PENDING_MSGS_LIMIT = 65_536
-"""Messages a subscription keeps for a slow reader before it drops the newest; nats-py keeps 524,288, which in a
-tab would be memory that never comes back."""
+"""Messages a subscription keeps for a slow reader before it drops the newest; nats-py keeps
+524,288, which in a tab would be memory that never comes back."""
 
 PENDING_BYTES_LIMIT = 64 * 1024 * 1024
 """The same in bytes."""
@@ -51,7 +51,7 @@ class Stats:
 
 
 class Done:
-    """What a plain function returns so that `await` may be written before it, as nats-py's users do."""
+    """What a plain function returns so that `await` may be written before it, as in nats-py."""
 
     __slots__ = ()
 
@@ -67,9 +67,15 @@ class Subscription(Protocol):
     """Interest in a subject, with or without a callback."""
 
     @property
-    def subject(self) -> str: ...
+    def subject(self) -> str:
+        """What it subscribes to; may have wildcards."""
+        ...
+
     @property
-    def queue(self) -> str: ...
+    def queue(self) -> str:
+        """Its queue group, or empty."""
+        ...
+
     @property
     def pending_msgs(self) -> int:
         """Messages that arrived and were not yet taken."""
@@ -93,6 +99,10 @@ class Subscription(Protocol):
         """Messages until the subscription ends."""
         ...
 
+    def end(self) -> None:
+        """End now, without waiting for anything."""
+        ...
+
     async def unsubscribe(self, limit: int = 0) -> None:
         """End now, or after `limit` messages have arrived since the subscription began."""
         ...
@@ -111,19 +121,30 @@ class Bus(Protocol):
         ...
 
     @property
-    def status(self) -> Status: ...
+    def status(self) -> Status:
+        """Where the connection is in its life."""
+        ...
+
     @property
-    def stats(self) -> Stats: ...
+    def stats(self) -> Stats:
+        """Counters since the bus was opened."""
+        ...
+
     @property
     def max_payload(self) -> int:
         """Bytes of headers and payload that one message may have."""
         ...
 
     def publish(
-        self, subject: str, payload: bytes = b"", reply: str = "", headers: HeadersLike | None = None
+        self,
+        subject: str,
+        payload: bytes = b"",
+        reply: str = "",
+        headers: HeadersLike | None = None,
     ) -> Awaitable[None]:
-        """Send a message, at most once. A plain function: `await` before it is allowed, and does nothing.
+        """Send a message, at most once.
 
+        A plain function: `await` before it is allowed, and does nothing (decision 0002).
         While the connection is down the message waits in a bounded buffer.
 
         Raises:
@@ -145,7 +166,9 @@ class Bus(Protocol):
         pending_msgs_limit: int = PENDING_MSGS_LIMIT,
         pending_bytes_limit: int = PENDING_BYTES_LIMIT,
     ) -> Subscription:
-        """Begin to receive. The interest outlives reconnects; while down it is registered on the next connection.
+        """Begin to receive.
+
+        The interest outlives reconnects; while down it is registered on the next connection.
 
         Raises:
             InvalidSubject: `subject` or `queue` can't be subscribed to.
@@ -154,7 +177,11 @@ class Bus(Protocol):
         ...
 
     async def request(
-        self, subject: str, payload: bytes = b"", timeout: float = 0.5, headers: HeadersLike | None = None
+        self,
+        subject: str,
+        payload: bytes = b"",
+        timeout: float = 0.5,
+        headers: HeadersLike | None = None,
     ) -> Msg:
         """Publish with a private reply subject and return the first answer.
 

@@ -16,8 +16,8 @@ _known: dict[str, type] = {}
 def register(kind: type) -> None:
     """Make a message type known by its name, so that a reply of that type is decoded.
 
-    Every type that an `@on` handler takes or returns is registered by itself. A later class of the same name replaces
-    the earlier one, as when a notebook's cell runs again.
+    Every type that an `@on` handler takes or returns is registered by itself. A later class of the
+    same name replaces the earlier one, as when a notebook's cell runs again.
     """
     _known[kind.__name__] = kind
 
@@ -38,7 +38,9 @@ def encode(value: object) -> tuple[str, Any]:
 
 
 def _plain(value: object) -> Any:
-    if value is None or isinstance(value, str | int | float | bool) and not isinstance(value, Enum):
+    if value is None or (
+        isinstance(value, str | int | float | bool) and not isinstance(value, Enum)
+    ):
         return value
     if isinstance(value, Enum):
         return _plain(value.value)

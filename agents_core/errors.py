@@ -1,7 +1,7 @@
 """Every error that agents-core raises.
 
-One root, plain data on each error, one sentence as its text. Platform errors (`OSError`, a browser's
-`DOMException`, nats-py's own) are translated to these once, where they enter.
+One root, plain data on each error, one sentence as its text. Platform errors (`OSError`, a
+browser's `DOMException`, nats-py's own) are translated to these once, where they enter.
 
     AgentsError
     ├── TransportError            the byte pipe: refused, reset, unknown host
@@ -33,7 +33,8 @@ from typing import ClassVar
 class AgentsError(Exception):
     """Root of all errors of this project.
 
-    Subclasses are dataclasses: their fields are the data, `template` is the sentence. Being plain data they
+    Subclasses are dataclasses: their fields are the data, `template` is the sentence. Being plain
+        data they
     can cross a node boundary by `name` and `data()`.
     """
 
@@ -149,7 +150,10 @@ class NoResponders(AgentsError):
 
 @dataclass(eq=False)
 class RequestTimeout(AgentsError, TimeoutError):
-    """No reply within `timeout` seconds. The request may have been handled: the outcome is unknown."""
+    """No reply within `timeout` seconds.
+
+    The request may have been handled: the outcome is unknown.
+    """
 
     subject: str
     timeout: float
@@ -229,11 +233,16 @@ class MailboxFull(AgentError):
 
 @dataclass(eq=False)
 class AskTimeout(AgentError, TimeoutError):
-    """No reply within `timeout` seconds. The message may have been handled: the outcome is unknown."""
+    """No reply within `timeout` seconds.
+
+    The message may have been handled: the outcome is unknown.
+    """
 
     agent: str
     timeout: float
-    template: ClassVar[str] = "agent {agent!r} did not reply within {timeout} s; the outcome is unknown"
+    template: ClassVar[str] = (
+        "agent {agent!r} did not reply within {timeout} s; the outcome is unknown"
+    )
 
 
 @dataclass(eq=False)
@@ -264,7 +273,10 @@ class EncodeError(AgentError):
 
 @dataclass(eq=False)
 class RemoteError(AgentError):
-    """The agent's handler raised. `traceback` is text, empty where the other side keeps it to itself."""
+    """The agent's handler raised.
+
+    `traceback` is text, empty where the other side keeps it to itself.
+    """
 
     agent: str
     type: str
@@ -275,7 +287,10 @@ class RemoteError(AgentError):
 
 @dataclass(eq=False)
 class RestartLimitReached(AgentError):
-    """A supervisor gave up: more than `max_restarts` restarts within `max_seconds` (OTP rule I1)."""
+    """A supervisor gave up.
+
+    More than `max_restarts` restarts within `max_seconds` (OTP rule I1).
+    """
 
     supervisor: str
     max_restarts: int
@@ -300,7 +315,10 @@ class InvalidKey(StateError):
 
 @dataclass(eq=False)
 class StateCorrupt(StateError):
-    """Stored bytes that fail their checksum or can't be read; they were moved aside, not overwritten."""
+    """Stored bytes that fail their checksum or can't be read.
+
+    They were moved aside, not overwritten.
+    """
 
     key: str
     reason: str

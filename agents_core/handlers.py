@@ -23,9 +23,10 @@ def on(what: str) -> Callable[[F], F]: ...
 def on(what: Any) -> Any:
     """Mark a method as the handler of a message type, or of a name.
 
-    `@on` takes the type from the annotation of the method's one parameter, a dataclass. `@on("name")` handles untyped
-    JSON; the method takes the payload, or nothing. What the method returns is the reply. It may be a coroutine function;
-    an agent handles one message at a time either way.
+    `@on` takes the type from the annotation of the method's one parameter, a dataclass.
+    `@on("name")` handles untyped JSON; the method takes the payload, or nothing. What the method
+    returns is the reply. It may be a coroutine function; an agent handles one message at a time
+    either way.
     """
     if isinstance(what, str):
 
@@ -92,7 +93,9 @@ def collect(cls: type) -> Handlers:
             is_async = inspect.iscoroutinefunction(function)
             found.every.append((getattr(function, _EVERY), Handler(name, None, is_async, False)))
         if hasattr(function, _ON):
-            _add(found, cls, _handler(function, name, getattr(function, _ON)), getattr(function, _ON))
+            _add(
+                found, cls, _handler(function, name, getattr(function, _ON)), getattr(function, _ON)
+            )
     return found
 
 
@@ -114,7 +117,9 @@ def _handler(function: Any, name: str, label: str) -> Handler:
 def _add(found: Handlers, cls: type, handler: Handler, label: str) -> None:
     key = handler.kind.__name__ if handler.kind else label
     if key in found.by_name:
-        raise InvalidSpec(f"{cls.__name__}: {handler.name} and {found.by_name[key].name} both handle {key}")
+        raise InvalidSpec(
+            f"{cls.__name__}: {handler.name} and {found.by_name[key].name} both handle {key}"
+        )
     found.by_name[key] = handler
     if handler.kind is not None:
         found.by_type[handler.kind] = handler

@@ -32,7 +32,7 @@ def agent_id(value: str) -> AgentId:
 def unique(length: int = 22) -> str:
     """A fresh random token of letters and digits; 22 of them hold 130 bits, as a NATS NUID does.
 
-    Drawn from the system's randomness at every call: nothing that a memory snapshot of the interpreter could
-    repeat (facts: two tabs restored from one snapshot must not share an id).
+    Drawn from the system's randomness at every call: nothing that a memory snapshot of the
+    interpreter could repeat (facts: two tabs restored from one snapshot must not share an id).
     """
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))

@@ -18,7 +18,8 @@ def dumps(value: object) -> bytes:
     """Encode as UTF-8 JSON without spaces.
 
     Raises:
-        EncodeError: the value has no JSON form: another type, NaN, a cycle, a lone surrogate, too deep.
+        EncodeError: the value has no JSON form: another type, NaN, a cycle, a lone surrogate, too
+            deep.
     """
     check_depth(value)
     try:

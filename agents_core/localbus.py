@@ -30,7 +30,8 @@ _log = logging.getLogger("agents_core.localbus")
 class Hub:
     """Where the members of one local bus meet: subscriptions, and the messages on their way.
 
-    Delivery is never inside `publish`: one ready-queue, drained once per loop turn, keeps the order.
+    Delivery is never inside `publish`: one ready-queue, drained once per loop turn, keeps the
+    order.
     """
 
     def __init__(self, rng: Random | None = None) -> None:
@@ -99,7 +100,8 @@ class LocalBus:
     """The bus of one process.
 
     Args:
-        name: buses of the same name in one event loop share their messages; without a name it is private.
+        name: buses of the same name in one event loop share their messages; without a name it is
+            private.
         rng: picks the member of a queue group; seed it in tests.
     """
 
@@ -194,7 +196,10 @@ class LocalBus:
                 self._subscriptions.remove(subscription)
 
     def deliver(self, subscription: Subscription, msg: Msg) -> None:
-        """Hand a copy of the envelope to one subscription: `respond` has to use the receiver's bus."""
+        """Hand a copy of the envelope to one subscription.
+
+        `respond` has to use the receiver's bus.
+        """
         self._stats.in_msgs += 1
         self._stats.in_bytes += len(msg.data)
         subscription.deliver(Msg(msg.subject, msg.data, msg.reply, msg.raw_headers, bus=self))
@@ -214,7 +219,10 @@ class LocalBus:
         return f"{self._inbox}.i.{unique()}"
 
     async def flush(self, timeout: float = 10.0) -> None:
-        """Return when everything published before has been delivered; never takes `timeout` seconds."""
+        """Return when everything published before has been delivered.
+
+        Never takes `timeout` seconds.
+        """
         if self.status is Status.CLOSED:
             raise ConnectionClosed(self.url)
         await self._hub.barrier()

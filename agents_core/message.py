@@ -16,7 +16,8 @@ FIELDS = frozenset({"id", "from", "to", "payload", "timestamp"})
 class Message:
     """What one agent sends to another.
 
-    In JSON the fields are `id`, `from`, `to`, `payload` and `timestamp`; `from` is a keyword of Python.
+    In JSON the fields are `id`, `from`, `to`, `payload` and `timestamp`; `from` is a keyword of
+    Python.
 
     Attributes:
         sender: the id of the agent or node that sent it.

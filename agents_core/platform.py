@@ -1,6 +1,7 @@
 """Where the interpreter runs, chosen at this one place.
 
-The core never imports a host: it asks for the host's `platform` module by name, as the same wheel holds both
+The core never imports a host: it asks for the host's `platform` module by name, as the same wheel
+    holds both
 halves and only one of them can be imported on either side.
 """
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Platform(Protocol):
-    """What a host module `agents_browser.platform` or `agents_server.platform` offers, as module attributes."""
+    """What `agents_browser.platform` and `agents_server.platform` offer, as module attributes."""
 
     NAME: str
     """`browser` or `server`; shown beside each node."""
@@ -27,7 +28,9 @@ class Platform(Protocol):
     """Opens byte pipes for `agents_core.nats`."""
 
     async def connect_bus(self, url: str, *, name: str, **options: object) -> Bus:
-        """Open the bus that this platform prefers for the URL's scheme; returns also while the server is away.
+        """Open the bus that this platform prefers for the URL's scheme.
+
+        It returns also while the server is away, and goes on trying.
 
         Raises:
             Unsupported: the scheme can't be used here.
@@ -35,7 +38,10 @@ class Platform(Protocol):
         ...
 
     def default_url(self) -> str:
-        """Where to connect when nobody says: the environment's, the page's, or the usual local one."""
+        """Where to connect when nobody says.
+
+        The environment's, the page's, or the usual local one.
+        """
         ...
 
     def open_backend(self, url: str) -> MemoryBackend:

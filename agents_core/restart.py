@@ -1,4 +1,7 @@
-"""When to restart a child, and when to give up: decisions as pure functions (OTP rules R1 to R3, I1)."""
+"""When to restart a child, and when to give up.
+
+Decisions as pure functions (OTP rules R1 to R3, I1).
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ def wants_restart(restart: Restart, reason: Exit) -> bool:
 
 
 def affected(strategy: Strategy, children: Sequence[T], failed: T) -> list[T]:
-    """The children that a restart of `failed` stops and starts again, in start order (S4, S5, S6)."""
+    """The children that stop and start again when `failed` does, in start order (S4, S5, S6)."""
     if strategy == "one_for_one":
         return [failed]
     if strategy == "one_for_all":
@@ -32,8 +35,9 @@ def affected(strategy: Strategy, children: Sequence[T], failed: T) -> list[T]:
 
 @dataclass(frozen=True, slots=True)
 class Intensity:
-    """How many restarts in how many seconds are too many (I1). One per supervisor, shared by its children (I2).
+    """How many restarts in how many seconds are too many (I1).
 
+    There is one per supervisor, shared by its children (I2).
     Time is an input: seconds of any monotonic clock. OTP counts whole seconds; we do not round.
     """
 

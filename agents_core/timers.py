@@ -1,7 +1,8 @@
 """Many deadlines, one timer of the event loop.
 
-In Pyodide every timer is a `setTimeout` that cancelling does not clear, and natively `asyncio.wait_for` per request costs
-more than the request. A heap with a single pending call serves any number of deadlines.
+In Pyodide every timer is a `setTimeout` that cancelling does not clear, and natively
+`asyncio.wait_for` per request costs more than the request. A heap with a single pending call serves
+any number of deadlines.
 """
 
 from __future__ import annotations
@@ -80,7 +81,10 @@ class Timers:
             self._wake = None
 
     def _arm(self) -> None:
-        """Have one call pending for the earliest deadline; a call that comes too early only looks again."""
+        """Have one call pending for the earliest deadline.
+
+        A call that comes too early only looks again.
+        """
         if not self._heap:
             self._disarm()
         elif self._wake is None or self._heap[0].when < self._wake_at:

@@ -1,9 +1,9 @@
 """A NATS client that runs on CPython and in the browser; usable by itself.
 
-    from agents_core import nats
+from agents_core import nats
 
-    nc = await nats.connect("ws://127.0.0.1:8080")
-    await nc.publish("greet", b"hello")
+nc = await nats.connect("ws://127.0.0.1:8080")
+await nc.publish("greet", b"hello")
 """
 
 from agents_core.nats.client import Client, connect

@@ -175,7 +175,8 @@ class Client:
     def _check_alive(self) -> None:
         """Ask after silence; give up when nothing at all came over several intervals.
 
-        Judged by what arrived, not by timers: one that fires late, in a tab that slept, proves nothing.
+        Judged by what arrived, not by timers: one that fires late, in a tab that slept, proves
+            nothing.
         """
         connection = self._connection
         if connection is None:
@@ -257,7 +258,10 @@ class Client:
             self._servers.remove(server)
 
     def _refused(self, server: Server, error: AuthorizationError) -> None:
-        """The same refusal twice in a row is final: more attempts would only look like an attack (ADR-40)."""
+        """The same refusal twice in a row is final.
+
+        More attempts would only look like an attack (ADR-40).
+        """
         if server.refusal == error.text:
             self._servers.remove(server)
         server.refusal = error.text
@@ -300,7 +304,10 @@ class Client:
             connection.lose(TransportError(connection.url, "the server is shutting down"))
 
     def _on_err(self, text: str) -> None:
-        """Whatever the text, closing is the server's decision: many of these leave the connection open."""
+        """Whatever the text, closing is the server's decision.
+
+        Many of these leave the connection open.
+        """
         self._stats.errors_received += 1
         error = faults.classify(text)
         if isinstance(error, PermissionsViolation):
@@ -358,7 +365,7 @@ class Client:
         return await self._requests.request(subject, payload, timeout, headers)
 
     def new_inbox(self) -> str:
-        """A fresh reply subject under this connection's private prefix, apart from that of requests."""
+        """A fresh reply subject under this connection's private prefix, apart from requests'."""
         return f"{self._inbox}.i.{unique()}"
 
     # -- subscribing
@@ -423,14 +430,13 @@ class Client:
         await self.flush()
         return self._timers.now() - began
 
-    async def _deadline(
-        self, future: asyncio.Future[None], subject: str, timeout: float
-    ) -> None:
+    async def _deadline(self, future: asyncio.Future[None], subject: str, timeout: float) -> None:
         def late() -> None:
             if not waiting.done():
                 waiting.set_exception(RequestTimeout(subject, timeout))
 
-        # A future of its own, as the PONG of one that gave up must still be counted by the connection.
+        # A future of its own, as the PONG of one that gave up must still be counted by the
+        # connection.
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda done: _copy(done, waiting))
         timer = self._timers.after(timeout, late)
@@ -487,7 +493,7 @@ class Client:
         self._notify(self.options.error_cb, error)
 
     def _notify(self, callback: Callable[..., Any] | None, *args: object) -> None:
-        """Call a user's callback, plain or async, and never let what it raises reach the connection."""
+        """Call a user's callback, plain or async; what it raises never reaches the connection."""
         if callback is None:
             return
         try:
@@ -524,8 +530,8 @@ async def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **opti
     """Connect to a NATS server, or to one of several that form a cluster.
 
     Args:
-        servers: `nats://`, `tls://`, `ws://` or `wss://` URLs, with credentials if need be; comma-separated or a list. In a
-            browser only the WebSocket ones.
+        servers: `nats://`, `tls://`, `ws://` or `wss://` URLs, with credentials if need be;
+            comma-separated or a list. In a browser only the WebSocket ones.
         **options: the fields of `Options`, named as in nats-py.
 
     Raises:

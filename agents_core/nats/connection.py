@@ -14,7 +14,7 @@ from agents_core.errors import AgentsError, NotConnected, ProtocolError, Transpo
 from agents_core.nats import commands, faults
 from agents_core.nats.parser import Err, Event, Info, Pong
 from agents_core.nats.protocol import Protocol
-from agents_core.nats.servers import Server, credentials, public
+from agents_core.nats.servers import Server, public
 from agents_core.nats.transport import TLS, Dialer
 
 WRITE_BYTES = 64 * 1024
@@ -97,7 +97,10 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Parse, answer PING, then hand the events over: the answer leaves before user code runs."""
+        """Parse, answer PING, then hand the events over.
+
+        The answer leaves before user code runs.
+        """
         if self._closed:
             return
         self.received_at = self._loop.time()
@@ -148,7 +151,10 @@ class Connection(asyncio.Protocol):
     # -- sending
 
     def send(self, frame: bytes) -> None:
-        """Send one frame: at once if it is the first of this loop turn, else joined with the turn's others."""
+        """Send one frame.
+
+        At once if it is the first of this loop turn, else joined with the turn's others.
+        """
         self.protocol.send(frame)
         self.pending_bytes += len(frame)
         if self._turn is None:

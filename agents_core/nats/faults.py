@@ -19,7 +19,10 @@ _AUTHORIZATION = (
 
 
 def classify(text: str) -> ServerError:
-    """The named error for a text: about one subject, about who we are, or merely the server's words."""
+    """The named error for a text.
+
+    About one subject, about who we are, or merely the server's words.
+    """
     if found := _PERMISSION.search(text):
         return PermissionsViolation(text, found[1].lower(), found[2])
     if any(phrase in text.lower() for phrase in _AUTHORIZATION):

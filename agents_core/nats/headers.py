@@ -50,7 +50,10 @@ class Headers(Mapping[str, str]):
 
 
 def parse_headers(raw: bytes) -> Headers:
-    """Read a header block; never raises, as any publisher may send a bad one and nobody else should suffer."""
+    """Read a header block.
+
+    Never raises, as any publisher may send a bad one and nobody else should suffer.
+    """
     if not raw:
         return Headers()
     pairs: list[tuple[str, str]] = []
@@ -78,7 +81,8 @@ def encode_headers(headers: HeadersLike) -> bytes:
     """The block to send, `NATS/1.0` line and final empty line included.
 
     Raises:
-        InvalidHeader: a name is empty or not printable ASCII without a colon, or a value has CR or LF.
+        InvalidHeader: a name is empty or not printable ASCII without a colon, or a value has CR or
+            LF.
     """
     lines = [VERSION]
     for name, value in headers.items():

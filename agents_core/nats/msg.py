@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from agents_core.bus import Bus
 
 
-
 class Msg:
-    """A NATS message: `subject`, `reply` (empty if none), `data`, and `headers`, parsed when first read.
+    """A NATS message; its headers are parsed when first read.
 
     Attributes:
         subject: where it was published; bytes that are not UTF-8 are kept by `surrogateescape`.

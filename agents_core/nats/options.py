@@ -20,13 +20,15 @@ class Options:
     Attributes:
         servers: URLs; several are the members of one cluster.
         name: shown by the server's monitoring.
-        error_cb: told about errors that no call can raise: slow consumers, the server's -ERR, a raising callback.
+        error_cb: told about errors that no call can raise: slow consumers, the server's -ERR, a
+            raising callback.
         disconnected_cb, reconnected_cb, closed_cb: told when that happened.
         discovered_server_cb: told when INFO named a server that was not known.
         lame_duck_mode_cb: told when the server is about to go.
         allow_reconnect: come back after a loss.
         connect_timeout: seconds for one attempt, from dialling to the server's PONG.
-        reconnect_time_wait: the longest pause between attempts in seconds; the first attempt is immediate.
+        reconnect_time_wait: the longest pause between attempts in seconds; the first attempt is
+            immediate.
         max_reconnect_attempts: per server before it is given up; -1 for never.
         retry_on_failed_connect: `connect` returns although no server answers, and goes on trying.
         ping_interval: seconds of silence after which the server is asked whether it lives.
@@ -38,7 +40,8 @@ class Options:
         tls_hostname: the name to check in the certificate instead of the URL's host.
         tls_handshake_first: TLS before INFO.
         inbox_prefix: of reply subjects; make it private where permissions are per user.
-        pending_size: bytes that may wait to be sent, while connected or not; then `OutboundBufferFull`.
+        pending_size: bytes that may wait to be sent, while connected or not; then
+            `OutboundBufferFull`.
         drain_timeout: seconds for `drain`.
         dialer: opens byte pipes; the platform's by default.
         rng: for jitter and shuffling; seed it in tests.
@@ -78,7 +81,10 @@ class Options:
         return TLS(self.tls, self.tls_hostname, self.tls_handshake_first)
 
     def connect_fields(self, url_credentials: dict[str, str]) -> dict[str, Any]:
-        """The JSON of CONNECT (facts: nats.md 7: headers and no_responders only together, protocol 1)."""
+        """The JSON of CONNECT (facts.
+
+        Nats.md 7: headers and no_responders only together, protocol 1).
+        """
         own = {"user": self.user, "pass": self.password, "auth_token": self.token}
         fields = {
             "verbose": False,

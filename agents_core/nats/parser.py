@@ -1,9 +1,9 @@
 """Bytes from the server become events: the whole NATS client protocol, in any chunking.
 
-The promise is h11's: any bytes either parse or raise `ProtocolError`, and every way of cutting them into chunks gives
-the same events. Three paths give the same result and are tested against one another: a control line seen before is
-looked up whole; a plain `MSG` or `HMSG` line is split; anything else (lower case, tabs, bare LF, …) goes
-through the tolerant path.
+The promise is h11's: any bytes either parse or raise `ProtocolError`, and every way of cutting them
+into chunks gives the same events. Three paths give the same result and are tested against one
+another: a control line seen before is looked up whole; a plain `MSG` or `HMSG` line is split;
+anything else (lower case, tabs, bare LF, …) goes through the tolerant path.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from agents_core.errors import ProtocolError
 from agents_core.nats.msg import Msg
 
 LINE_BYTES_MAX = 64 * 1024
-"""A control line other than INFO. The server's own limit is 4,096 for what clients send; what it sends holds two
-subjects, and another server of a cluster may allow more."""
+"""A control line other than INFO. The server's own limit is 4,096 for what clients send; what it
+sends holds two subjects, and another server of a cluster may allow more."""
 
 INFO_BYTES_MAX = 4 * 1024 * 1024
-"""INFO lists every server of a cluster and has no limit of its own; 4,096 broke a peer (facts: nats.md 1)."""
+"""INFO lists every server of a cluster and has no limit of its own.
+
+4,096 broke a peer (facts: nats.md 1).
+"""
 
 PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 """The largest `max_payload` that a server can be given."""
@@ -72,8 +75,10 @@ class Parser:
     """
 
     def __init__(self) -> None:
-        self._data = b""  # what is left of the last chunk: at most an incomplete line or a payload's beginning
-        self._scanned = 0  # bytes of `_data` known to hold no line end, so that nothing is searched twice
+        self._data = b""  # what is left of the last chunk: an incomplete line
+        self._scanned = (
+            0  # bytes of `_data` known to hold no line end, so that nothing is searched twice
+        )
         self._line: _Line | None = None  # the control line whose payload is awaited
         self._parts: list[bytes] = []  # chunks of that payload, joined once when it is whole
         self._missing = 0  # bytes that it still lacks, the final CRLF included
@@ -82,7 +87,8 @@ class Parser:
     def feed(self, data: bytes, events: list[Event]) -> None:
         """Take a chunk and append the events that are complete now.
 
-        The list is the caller's, so that what came before an error in the same chunk is not lost with it.
+        The list is the caller's, so that what came before an error in the same chunk is not lost
+        with it.
 
         Raises:
             ProtocolError: the bytes are not NATS.
@@ -118,7 +124,10 @@ class Parser:
         self._data, self._scanned = rest, len(rest)
 
     def _payload(self, data: bytes, begin: int, line: _Line, events: list[Event]) -> int:
-        """Deliver the message whose payload begins at `begin`, or keep what is there; return the new position."""
+        """Deliver the message whose payload begins at `begin`, or keep what is there.
+
+        Return the new position.
+        """
         subject, sid, reply, header_size, size = line
         end = begin + size
         if end + 2 > len(data):
@@ -135,7 +144,10 @@ class Parser:
         return end + 2
 
     def _control(self, line: bytes, events: list[Event]) -> _Line | None:
-        """Handle one line (without its LF): an event is appended, or a message's line is returned."""
+        """Handle one line (without its LF).
+
+        An event is appended, or a message's line is returned.
+        """
         self._check_length(line)
         if line.startswith((b"MSG ", b"HMSG ")) and line.endswith(b"\r"):
             message = _message(line[:-1].split(b" "), line)
@@ -161,11 +173,14 @@ class Parser:
 
 
 def _event(verb: bytes, rest: bytes, line: bytes) -> Event:
-    """A line that is not a message. The server's own clients accept any tail after PING, PONG and +OK."""
+    """A line that is not a message.
+
+    The server's own clients accept any tail after PING, PONG and +OK.
+    """
     if verb == b"INFO":
         return Info(_info(rest))
     if verb == b"-ERR":
-        return Err(rest.strip().strip(b"'\"").decode("utf-8", "replace"))
+        return Err(rest.strip().removeprefix(b"'").removesuffix(b"'").decode("utf-8", "replace"))
     for prefix, event in ((b"PING", Ping()), (b"PONG", Pong()), (b"+OK", Ok())):
         if verb.startswith(prefix):
             return event

@@ -47,8 +47,9 @@ def check_publish(subject: str, reply: str, size: int, max_payload: int) -> None
 class Protocol:
     """The state of one connection, from the server's first INFO to its end.
 
-    Feed what arrives to `receive_data` and write what `data_to_send` returns. PING is answered here, before anybody sees
-    the message behind it. What is sent is a list of whole frames, so nothing can get inside of one.
+    Feed what arrives to `receive_data` and write what `data_to_send` returns. PING is answered
+    here, before anybody sees the message behind it. What is sent is a list of whole frames, so
+    nothing can get inside of one.
 
     Attributes:
         info: the server's INFO, merged over time; empty until it has come.
@@ -70,8 +71,8 @@ class Protocol:
         """Take what arrived and append the events that it completes, PING left out.
 
         Raises:
-            ProtocolError: the bytes are not NATS. The events before it are in the list; the connection has to
-                be dropped.
+            ProtocolError: the bytes are not NATS. The events before it are in the list; the
+                connection has to be dropped.
         """
         arrived: list[Event] = []
         try:

@@ -100,9 +100,11 @@ class Servers:
         self._pool.remove(server)
 
     def learn(self, addresses: Iterable[object], current: Server) -> list[str]:
-        """Take the `connect_urls` of INFO: add what is new, drop learned ones that are gone; return the new ones.
+        """Take the `connect_urls` of INFO and return those that are new.
 
-        They come as host:port. Over WebSocket they are reached the way the current server is: its scheme, path and query.
+        Learned ones that are no longer named are dropped, those the user gave never.
+        They come as host:port. Over WebSocket they are reached the way the current server is: its
+        scheme, path and query.
         """
         found = {
             current.url._replace(netloc=address).geturl(): current.url._replace(netloc=address)

@@ -7,7 +7,8 @@ import re
 from agents_core.errors import InvalidSubject
 
 SUBJECT_BYTES_MAX = 2048
-"""A control line may have 4,096 bytes (the server's `max_control_line`), and holds a subject and a reply."""
+"""A control line may have 4,096 bytes (the server's `max_control_line`), and holds a subject and a
+reply."""
 
 _FORBIDDEN = re.compile(r"[\s\x00-\x1f\x7f]")
 
@@ -15,16 +16,16 @@ _FORBIDDEN = re.compile(r"[\s\x00-\x1f\x7f]")
 def check_subject(subject: str, *, wildcards: bool = False) -> None:
     """Check a subject before it goes into a control line.
 
-    The server closes the connection without a word for some of these, and accepts others without ever
-    delivering (facts: nats.md 7), so all of them are refused here.
+    The server closes the connection without a word for some of these, and accepts others without
+    ever delivering (facts: nats.md 7), so all of them are refused here.
 
     Args:
         subject: tokens separated by dots.
         wildcards: whether `*` and a final `>` may be tokens; True for subscriptions.
 
     Raises:
-        InvalidSubject: it is empty, too long, has an empty token, white space or a control character, or
-            a wildcard where none may be.
+        InvalidSubject: it is empty, too long, has an empty token, white space or a control
+            character, or a wildcard where none may be.
     """
     if reason := _fault(subject, wildcards):
         raise InvalidSubject(subject, reason)

@@ -1,4 +1,7 @@
-"""Interest in a subject: counts, bounds, and hands over what arrives. The same class serves every bus."""
+"""Interest in a subject.
+
+Counts, bounds, and hands over what arrives. The same class serves every bus.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ class Subscription:
         queue: its queue group, or empty.
         cb: called with each message; without it, messages wait for `next_msg` or `async for`.
         max_msgs: ends by itself after so many messages; 0 for never.
-        pending_msgs_limit: messages kept for a slow reader; the newest beyond it are dropped and counted.
+        pending_msgs_limit: messages kept for a slow reader; the newest beyond it are dropped and
+            counted.
         pending_bytes_limit: the same in bytes of payload and headers.
         on_end: how the bus stops sending: called with this subscription and a limit, 0 for at once.
         flush: the bus's barrier, for `drain`.
@@ -201,7 +205,7 @@ class Subscription:
             self._finish()
 
     async def drain(self) -> None:
-        """Ask the server to stop, take what was under way, and return when all of it was handled or taken.
+        """End, but deliver what was under way; return when callbacks have handled all of it.
 
         Raises:
             NotConnected: the connection is down; what has arrived is still delivered.

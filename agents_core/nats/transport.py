@@ -26,7 +26,9 @@ class TLS:
 class Dialer(Protocol):
     """Opens byte pipes. One per platform; each knows its own URL schemes."""
 
-    async def dial(self, url: SplitResult, protocol: asyncio.Protocol, tls: TLS) -> asyncio.Transport:
+    async def dial(
+        self, url: SplitResult, protocol: asyncio.Protocol, tls: TLS
+    ) -> asyncio.Transport:
         """Open a pipe and connect it to `protocol`.
 
         Bytes may be delivered to `protocol.data_received` before this returns.

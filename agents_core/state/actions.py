@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 from agents_core.errors import InvalidMessage
 from agents_core.state.backend import Json
@@ -74,7 +74,7 @@ def from_json(data: Json) -> StateAction:
     if not isinstance(fields.get("key", ""), str) or not isinstance(fields.get("prefix", ""), str):
         raise InvalidMessage("a key is a string")
     try:
-        return kind(**fields)
+        return kind(**cast("dict[str, Any]", fields))
     except TypeError:
         raise InvalidMessage(f"wrong fields for {name}: {sorted(fields)}") from None
 

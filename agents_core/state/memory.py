@@ -22,7 +22,10 @@ def check_key(key: str) -> None:
 
 
 class InMemoryBackend:
-    """A `MemoryBackend` in a dictionary. Values are kept encoded, so nobody can change what is stored."""
+    """A `MemoryBackend` in a dictionary.
+
+    Values are kept encoded, so nobody can change what is stored.
+    """
 
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}

@@ -17,8 +17,8 @@ class NativeDialer:
         self, url: SplitResult, protocol: asyncio.Protocol, tls: TLS
     ) -> asyncio.Transport:
         """See `Dialer.dial`."""
-        scheme = websocket if url.scheme in {"ws", "wss"} else tcp
-        return await scheme.dial(url, protocol, tls)
+        dial = websocket.dial if url.scheme in {"ws", "wss"} else tcp.dial
+        return await dial(url, protocol, tls)
 
     async def start_tls(
         self, transport: asyncio.Transport, protocol: asyncio.Protocol, url: SplitResult, tls: TLS

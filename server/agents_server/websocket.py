@@ -1,4 +1,7 @@
-"""A byte pipe over WebSocket on CPython: the `websockets` package's sans-I/O client as an asyncio transport."""
+"""A byte pipe over WebSocket on CPython.
+
+The `websockets` package's sans-I/O client as an asyncio transport.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +35,12 @@ async def dial(url: SplitResult, protocol: asyncio.Protocol, tls: TLS) -> asynci
     plain = public(url)
     try:
         uri = parse_uri(plain)
-        transport = WebSocketTransport(ClientProtocol(uri, max_size=INCOMING_BYTES_MAX), protocol, plain)
+        transport = WebSocketTransport(
+            ClientProtocol(uri, max_size=INCOMING_BYTES_MAX), protocol, plain
+        )
         await loop.create_connection(
             lambda: transport.wire,
-            url.hostname,
+            uri.host,
             uri.port,
             ssl=context_of(tls) if secure else None,
             server_hostname=(tls.hostname or url.hostname) if secure else None,

@@ -1,0 +1,101 @@
+"""What is to be supervised, and how: specifications as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from agents_core.agent import Agent
+from agents_core.errors import InvalidSpec
+from agents_core.ids import AgentId, agent_id
+from agents_core.restart import Restart, Strategy
+from agents_core.state.backend import MemoryBackend
+
+MAILBOX_MAX = 1000
+"""Messages that wait in a mailbox before it refuses more; the seed's had no bound at all."""
+
+SHUTDOWN_S = 5.0
+"""Seconds a child has to end in order before it is killed (OTP's default for workers)."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """One agent to run.
+
+    Args:
+        cls: the agent's class.
+        id: its name in the space.
+        args, kwargs: for the class, at each start; nothing carries over from a crashed instance.
+        restart: `permanent` (always), `transient` (unless it ended in order), `temporary` (never).
+        state: `memory`, a URL such as `file:./state`, or a backend.
+        mailbox: messages that may wait.
+        shutdown: seconds to end in order before it is killed.
+
+    Raises:
+        InvalidAgentId: the id can't be a token of a subject.
+        InvalidSpec: another value makes no sense.
+    """
+
+    cls: type[Agent]
+    id: str
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    restart: Restart = "permanent"
+    state: str | MemoryBackend = "memory"
+    mailbox: int = MAILBOX_MAX
+    shutdown: float = SHUTDOWN_S
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.cls, type) and issubclass(self.cls, Agent)):
+            raise InvalidSpec(f"{self.cls!r} is not a class derived from Agent")
+        agent_id(self.id)
+        _one_of("restart", self.restart, Restart)
+        if self.mailbox < 1 or self.shutdown < 0:
+            raise InvalidSpec("a mailbox holds at least 1 message, shutdown is at least 0 s")
+
+
+@dataclass(frozen=True)
+class Supervisor:
+    """A supervisor and its children, started in order and stopped in reverse (OTP rule S1).
+
+    Args:
+        children: agents and further supervisors.
+        strategy: `one_for_one`, `one_for_all` or `rest_for_one` (S4, S5, S6).
+        max_restarts: restarts allowed in `max_seconds`; one more and it gives up (I1). 3 in 5 s is
+            Elixir's default.
+        max_seconds: the window.
+        name: shown beside its agents.
+        restart: how a supervisor above treats this one.
+    """
+
+    children: list[Child | Supervisor] = field(default_factory=list)
+    strategy: Strategy = "one_for_one"
+    max_restarts: int = 3
+    max_seconds: float = 5.0
+    name: str = "supervisor"
+    restart: Restart = "permanent"
+
+    def __post_init__(self) -> None:
+        agent_id(self.name)
+        _one_of("strategy", self.strategy, Strategy)
+        _one_of("restart", self.restart, Restart)
+        if self.max_restarts < 0 or self.max_seconds <= 0:
+            raise InvalidSpec("max_restarts is at least 0, max_seconds more than 0")
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """The seed's way to describe an agent; `node.spawn(cls, config.id, state=config.state)`."""
+
+    id: AgentId
+    memory_backend_type: str = "memory"
+
+    @property
+    def state(self) -> str:
+        """For `Child.state`."""
+        return self.memory_backend_type
+
+
+def _one_of(name: str, value: str, literal: Any) -> None:
+    if value not in get_args(literal):
+        raise InvalidSpec(f"{name} is one of {', '.join(get_args(literal))}, not {value!r}")

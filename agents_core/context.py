@@ -1,0 +1,76 @@
+"""What an agent sees of the world: `self.ctx`."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from agents_core.message import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents_core.cell import Cell
+    from agents_core.mailbox import Envelope
+    from agents_core.node import Node
+    from agents_core.ref import AgentRef
+    from agents_core.timers import Timer
+
+
+class Context:
+    """The surroundings of one agent.
+
+    Attributes:
+        node: the node that hosts it.
+        log: a logger named after the agent.
+    """
+
+    def __init__(self, node: Node, cell: Cell) -> None:
+        self.node = node
+        self.log = logging.getLogger(f"agents.{cell.id}")
+        self._cell = cell
+        self._envelope: Envelope | None = None
+
+    def begin(self, envelope: Envelope | None) -> None:
+        """The agent turns to this message; called by its cell."""
+        self._envelope = envelope
+
+    @property
+    def ref(self) -> AgentRef:
+        """The agent itself."""
+        return self.agent(self._cell.id)
+
+    @property
+    def sender(self) -> str:
+        """The id of who sent the current message; empty outside of a handler."""
+        return self._envelope.sender if self._envelope else ""
+
+    @property
+    def message(self) -> Message | None:
+        """The current message; None outside of a handler."""
+        return self.current() if self._envelope else None
+
+    def current(self) -> Message:
+        """The current message; only inside of a handler."""
+        envelope = self._envelope
+        assert envelope is not None
+        message = Message(envelope.sender, self._cell.id, envelope.payload)
+        if envelope.id:  # a local one has no id until somebody asks
+            message.id, message.timestamp = envelope.id, envelope.timestamp
+        return message
+
+    def agent(self, id: str) -> AgentRef:
+        """A handle to an agent, local or remote; what it sends comes from this agent."""
+        return self.node.agent(id, sender=self._cell.id)
+
+    async def publish(self, subject: str, value: Any) -> None:
+        """Publish a JSON value on a subject of this space: `<root>.` is put before it."""
+        self.node.publish_json(f"{self.node.root}.{subject}", value)
+
+    def after(self, seconds: float, call: Callable[[], object]) -> Timer:
+        """Call a plain function once, unless the agent ends before."""
+        return self._cell.after(seconds, call)
+
+    def stop(self) -> None:
+        """End in order when the current handler is done."""
+        self._cell.finish()

@@ -1,0 +1,391 @@
+"""One process or tab that hosts agents."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from agents_core import jsonvalue, platform
+from agents_core.agent import Agent
+from agents_core.bus import Bus, Callback, Status, Subscription
+from agents_core.cell import Cell
+from agents_core.child import MAILBOX_MAX, SHUTDOWN_S, Child, Supervisor
+from agents_core.discovery import Announcer, Directory, NodeInfo
+from agents_core.errors import AgentExists, AgentsError, InvalidMessage
+from agents_core.events import Event
+from agents_core.exit import Exit
+from agents_core.ids import agent_id, unique
+from agents_core.nats.msg import Msg
+from agents_core.nats.subject import check_subject
+from agents_core.ref import AgentRef
+from agents_core.restart import Restart
+from agents_core.router import Router
+from agents_core.service import Service
+from agents_core.state import actions
+from agents_core.state.backend import MemoryBackend
+from agents_core.state.memory import InMemoryBackend
+from agents_core.supervisor import Tree
+from agents_core.timers import Timers
+
+VERSION = "0.1.0"
+EVENTS_MAX = 200
+"""Events that a node remembers for whoever looks later."""
+
+_log = logging.getLogger("agents_core")
+
+
+class Node:
+    """Hosts agents, finds those of other nodes, and carries messages between them.
+
+    Make one with `connect`; directly only to bring a bus of one's own. Use it as an async context
+    manager: leaving it stops the agents in order.
+
+    Args:
+        bus: to the other nodes; the node closes it.
+        name: unique in the space; a random one by default.
+        space: nodes of one space see one another; subjects begin with `acore.<space>`.
+        root: the beginning of all subjects instead.
+
+    Raises:
+        InvalidAgentId: the name or the space can't be a token of a subject.
+        InvalidSubject: the root is no subject.
+    """
+
+    def __init__(self, bus: Bus, *, name: str = "", space: str = "default", root: str = "") -> None:
+        self.host = "browser" if sys.platform == "emscripten" else "server"
+        self.name = agent_id(name or f"{self.host}-{unique(6)}")
+        self.root = root or f"acore.{agent_id(space)}"
+        check_subject(self.root)
+        self.version = VERSION
+        self.bus = bus
+        self.timers = Timers()
+        self.router = Router(bus, self.root, self.name, self.timers, self._control)
+        self.recent: list[Event] = []
+        self._trees: list[Tree] = []
+        self._memory = InMemoryBackend()
+        self._directory = Directory(self.name, self.timers, self._tell_change)
+        self._announcer: Announcer | None = None
+        self._subscriptions: dict[str, Subscription] = {}
+        self._changes: dict[object, Callable[[], None]] = {}
+        self._listeners: dict[object, Callable[[Event], None]] = {}
+        self._sequence = 0
+        self._closed = False
+
+    async def start(self) -> None:
+        """Join: subscribe, announce this node, and ask the others who they are."""
+        for subject, callback in (
+            ("status.*", self._directory.take),
+            ("event.*", self._take_event),
+            ("hello.*", self._take_hello),
+        ):
+            await self.bus.subscribe(f"{self.root}.{subject}", cb=callback)
+        await Service(self).start()
+        self._announcer = Announcer(self.timers, self._announce)
+        self.bus.on_status(self._on_status)
+        self._hello()
+
+    def _hello(self) -> None:
+        if self.bus.status is Status.CONNECTED:
+            self.bus.publish(f"{self.root}.hello.{self.name}")
+            self._announce()
+
+    def _on_status(self, status: Status) -> None:
+        if status is Status.CONNECTED:
+            self._hello()
+        self._tell_change()
+
+    # -- agents
+
+    async def spawn(
+        self,
+        cls: type[Agent],
+        id: str,
+        *args: Any,
+        restart: Restart = "permanent",
+        state: str | MemoryBackend = "memory",
+        mailbox: int = MAILBOX_MAX,
+        shutdown: float = SHUTDOWN_S,
+        max_restarts: int = 3,
+        max_seconds: float = 5.0,
+        **kwargs: Any,
+    ) -> AgentRef:
+        """Run one agent under a supervisor of its own; return when its `on_start` is done.
+
+        Args:
+            cls: the agent's class.
+            id: its name in the space.
+            *args: for the class.
+            restart: see `Child`.
+            state: see `Child`.
+            mailbox: see `Child`.
+            shutdown: see `Child`.
+            max_restarts: see `Supervisor`.
+            max_seconds: see `Supervisor`.
+            **kwargs: for the class.
+
+        Raises:
+            AgentExists: this node hosts that id already.
+            RemoteError: the class or its `on_start` raised.
+            InvalidAgentId, InvalidSpec: see `Child`.
+        """
+        child = Child(cls, id, args, kwargs, restart, state, mailbox, shutdown)
+        await self.supervise(
+            Supervisor([child], name=id, max_restarts=max_restarts, max_seconds=max_seconds)
+        )
+        return self.agent(id)
+
+    async def supervise(self, spec: Supervisor) -> Tree:
+        """Run a supervisor and everything below it; return when all of it has started.
+
+        Raises:
+            AgentExists: this node hosts an agent of the same id already; nothing was started.
+            RemoteError: an agent could not start; those before it were stopped again.
+        """
+        tree = Tree(self, spec)
+        try:
+            await tree.start()
+        except AgentsError:
+            self._forget_tree(tree)
+            raise
+        self._trees.append(tree)
+        tree.on_exit = lambda _: self._tree_ended(tree)
+        return tree
+
+    def cell(self, child: Child, supervisor: str) -> Cell:
+        """Make the cell of a child and take its id; called by supervisors."""
+        known = self.router.cells.get(child.id)
+        if known is not None:
+            raise AgentExists(child.id)
+        cell = Cell(self, child, self._backend(child.state), supervisor)
+        self.router.cells[child.id] = cell
+        return cell
+
+    def _backend(self, state: str | MemoryBackend) -> MemoryBackend:
+        if not isinstance(state, str):
+            return state
+        return self._memory if state == "memory" else platform.current().open_backend(state)
+
+    def forget(self, cell: Cell) -> None:
+        """Release an agent's id; called by supervisors."""
+        self.router.cells.pop(cell.id, None)
+        subscription = self._subscriptions.pop(cell.id, None)
+        if subscription is not None:
+            subscription.end()
+        self.changed()
+
+    def _forget_tree(self, tree: Tree) -> None:
+        tree.discard()
+        for cell in tree.cells():
+            if self.router.cells.get(cell.id) is cell:
+                self.forget(cell)
+
+    def _tree_ended(self, tree: Tree) -> None:
+        """A top supervisor gave up: its ids are free again, the node goes on."""
+        self._trees.remove(tree)
+        self._forget_tree(tree)
+
+    def agent(self, id: str, *, sender: str = "") -> AgentRef:
+        """A handle to an agent of any node; it need not exist yet.
+
+        Raises:
+            InvalidAgentId: the id can't be a token of a subject.
+        """
+        return AgentRef(agent_id(id), self.router, sender or self.name)
+
+    async def listen(self, cell: Cell) -> None:
+        """Let other nodes reach an agent: one subscription for messages and control."""
+        if cell.id not in self._subscriptions:
+            subject = f"{self.root}.*.{cell.id}.*"
+            self._subscriptions[cell.id] = await self.bus.subscribe(
+                subject, cell.id, self.router.arrived
+            )
+
+    async def _control(self, cell: Cell, body: dict[str, Any]) -> Any:
+        match body.get("action"):
+            case "stop":
+                await self._stop_agent(cell)
+            case "kill":
+                cell.kill(str(body.get("reason", "")))
+            case "info":
+                return self.describe(cell)
+            case "state":
+                action = actions.from_json(body.get("state"))
+                return await cell.control(lambda: cell.state.handle(action))
+            case other:
+                raise InvalidMessage(f"no control action {other!r}")
+
+    async def _stop_agent(self, cell: Cell) -> None:
+        for tree in self._trees:
+            if (owner := tree.owner_of(cell)) is not None:
+                await owner.stop_child(cell)
+                if not tree.children:
+                    self._trees.remove(tree)
+                return
+
+    # -- the other nodes
+
+    def describe(self, cell: Cell) -> dict[str, Any]:
+        """An agent's entry in the status."""
+        return {
+            "id": cell.id,
+            "type": cell.child.cls.__name__,
+            "state": cell.phase,
+            "mailbox": len(cell.mailbox),
+            "handled": cell.handled,
+            "restarts": cell.restarts,
+            "supervisor": cell.supervisor,
+        }
+
+    def info(self) -> NodeInfo:
+        """This node, as it announces itself."""
+        bus = {
+            "url": self.bus.url,
+            "status": str(self.bus.status),
+            "reconnects": self.bus.stats.reconnects,
+        }
+        agents = [self.describe(cell) for cell in self.router.cells.values()]
+        return NodeInfo(self.name, self.host, self.version, bus, agents)
+
+    def nodes(self) -> list[NodeInfo]:
+        """This node, then all others that announced themselves within the last 6 s."""
+        return [self.info(), *self._directory]
+
+    def agents(self) -> list[dict[str, Any]]:
+        """The agents of all nodes; each entry names its `node`."""
+        return [{**agent, "node": info.node} for info in self.nodes() for agent in info.agents]
+
+    def changed(self) -> None:
+        """Something in the status changed; announced within a quarter of a second."""
+        if self._announcer is not None:
+            self._announcer.changed()
+
+    def _announce(self, *, left: bool = False) -> None:
+        if self.bus.status not in {Status.CONNECTED, Status.DRAINING}:
+            return
+        self._sequence += 1
+        status = {**self.info().to_json(), "seq": self._sequence, "left": left}
+        try:
+            self.bus.publish(f"{self.root}.status.{self.name}", jsonvalue.dumps(status))
+        except AgentsError as error:  # too large, or the buffer is full: the next one may go
+            _log.warning("the status of %s can't be announced: %s", self.name, error)
+        self._tell_change()
+
+    def _take_hello(self, msg: Msg) -> None:
+        if msg.subject.rpartition(".")[2] != self.name:
+            self.changed()
+
+    def _tell_change(self) -> None:
+        for listener in list(self._changes.values()):
+            listener()
+
+    def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` when `nodes()` may have changed; the returned function ends it."""
+        return _add(self._changes, listener)
+
+    # -- events
+
+    def event(self, cell: Cell, kind: str, reason: Exit | None) -> None:
+        """Something happened to an agent; called by its cell."""
+        event = Event(self.name, cell.id, cell.child.cls.__name__, kind, reason)
+        level = logging.ERROR if kind == "crashed" else logging.INFO
+        _log.log(level, "%s %s%s", cell.id, kind, f": {reason.message}" if reason else "")
+        self._happened(event)
+
+    def gave_up(self, tree: Tree, reason: Exit) -> None:
+        """A supervisor gave up; called by it."""
+        _log.error("%s", reason.message)
+        self._happened(Event(self.name, tree.path, "Supervisor", "gave_up", reason))
+
+    def _happened(self, event: Event) -> None:
+        self._keep(event)
+        self.changed()
+        if self.bus.status is Status.CONNECTED:
+            self.bus.publish(f"{self.root}.event.{self.name}", jsonvalue.dumps(event.to_json()))
+
+    def _take_event(self, msg: Msg) -> None:
+        node = msg.subject.rpartition(".")[2]
+        if node == self.name:
+            return
+        try:
+            data = jsonvalue.loads(msg.data)
+            self._keep(Event.from_json(data, node))
+        except AgentsError:
+            return  # anybody may publish there
+
+    def _keep(self, event: Event) -> None:
+        self.recent = [*self.recent[-EVENTS_MAX + 1 :], event]
+        for listener in list(self._listeners.values()):
+            listener(event)
+
+    def on_event(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `listener` with each event of any node, until the returned function is called."""
+        return _add(self._listeners, listener)
+
+    # -- NATS
+
+    def publish(self, subject: str, payload: bytes = b"") -> None:
+        """See `Bus.publish`; the subject is used as it is."""
+        self.bus.publish(subject, payload)
+
+    def publish_json(self, subject: str, value: Any) -> None:
+        """Publish a JSON value.
+
+        Raises:
+            EncodeError: it has no JSON form.
+        """
+        self.bus.publish(subject, jsonvalue.dumps(value))
+
+    async def subscribe(
+        self, subject: str, queue: str = "", cb: Callback | None = None
+    ) -> Subscription:
+        """See `Bus.subscribe`."""
+        return await self.bus.subscribe(subject, queue, cb)
+
+    async def request(self, subject: str, payload: bytes = b"", timeout: float = 0.5) -> Msg:
+        """See `Bus.request`."""
+        return await self.bus.request(subject, payload, timeout)
+
+    # -- ending
+
+    async def drain(self) -> None:
+        """Stop the agents in order, say good-bye, let what is under way arrive, and close."""
+        await self._leave()
+        await self.bus.drain()
+
+    async def close(self) -> None:
+        """Stop the agents in order, say good-bye, and close."""
+        await self._leave()
+        await self.bus.close()
+
+    async def _leave(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for tree in reversed(self._trees):
+            await tree.stop()
+            tree.discard()
+        self.router.cells.clear()
+        if self._announcer is not None:
+            self._announcer.stop()
+        self._announce(left=True)
+        self.timers.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _add(listeners: dict[object, Any], listener: Any) -> Callable[[], None]:
+    key = object()
+    listeners[key] = listener
+    return lambda: listeners.pop(key, None) and None

@@ -1,0 +1,36 @@
+"""The platform CPython: see `agents_core.platform.Platform`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from agents_core.bus import Bus
+from agents_core.errors import Unsupported
+from agents_core.nats.client import Client
+from agents_core.nats.options import Options
+from agents_core.state.backend import MemoryBackend
+from agents_server.dialer import dialer
+
+__all__ = ["NAME", "connect_bus", "default_url", "dialer", "open_backend"]
+
+NAME = "server"
+DEFAULT_URL = "nats://127.0.0.1:4222"
+
+
+async def connect_bus(url: str, *, name: str, **options: Any) -> Bus:
+    """Connect, and go on trying while the server is away."""
+    keep_trying = {"retry_on_failed_connect": True, "max_reconnect_attempts": -1}
+    client = Client(Options(servers=url.split(","), name=name, **(keep_trying | options)))
+    await client.connect()
+    return client
+
+
+def default_url() -> str:
+    """`NATS_URL`, else `NATS_WEBSOCKET_URL`, else the usual local server."""
+    return os.environ.get("NATS_URL") or os.environ.get("NATS_WEBSOCKET_URL") or DEFAULT_URL
+
+
+def open_backend(url: str) -> MemoryBackend:
+    """No backend but `memory` yet, which the node has itself."""
+    raise Unsupported(f"the state backend {url!r}", "use 'memory', or pass a MemoryBackend")
