@@ -1,7 +1,6 @@
 """What agents need of NATS, whoever provides it.
 
-Three implementations pass one conformance suite (`agents_core.testing.bus`): `LocalBus` in one
-process, our own client `agents_core.nats.Client`, and the native node's adapter over nats-py.
+Two implementations: `LocalBus` in one process, and our own client `agents_core.nats.Client`.
 """
 
 from __future__ import annotations

@@ -102,15 +102,15 @@ def collect(cls: type) -> Handlers:
 def _handler(function: Any, name: str, label: str) -> Handler:
     is_async = inspect.iscoroutinefunction(function)
     parameters = list(inspect.signature(function).parameters)[1:]
+    hints = get_type_hints(function)
+    if isinstance(reply := hints.get("return"), type) and is_dataclass(reply):
+        codec.register(reply)
     if label:
         return Handler(name, None, is_async, bool(parameters))
-    hints = get_type_hints(function)
     kind = hints.get(parameters[0]) if len(parameters) == 1 else None
     if not isinstance(kind, type) or not is_dataclass(kind):
         raise InvalidSpec(f"@on {name}: it takes one parameter, annotated with a dataclass")
     codec.register(kind)
-    if isinstance(reply := hints.get("return"), type) and is_dataclass(reply):
-        codec.register(reply)
     return Handler(name, kind, is_async)
 
 
