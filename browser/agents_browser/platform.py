@@ -1,0 +1,50 @@
+"""The platform Pyodide in a browser: see `agents_core.platform.Platform`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import js
+
+from agents_browser.websocket import SCHEMES, BrowserDialer
+from agents_core.bus import Bus
+from agents_core.errors import Unsupported
+from agents_core.nats.client import Client
+from agents_core.nats.options import Options
+from agents_core.nats.servers import parse_url
+from agents_core.state.backend import MemoryBackend
+
+__all__ = ["NAME", "connect_bus", "default_url", "dialer", "open_backend"]
+
+NAME = "browser"
+WEBSOCKET_PORT = 8080
+"""Where `agents up`, and the NATS documentation's examples, have the WebSocket listener."""
+
+dialer = BrowserDialer()
+
+
+async def connect_bus(url: str, *, name: str, **options: Any) -> Bus:
+    """Connect over the browser's WebSocket, and go on trying while the server is away.
+
+    Raises:
+        Unsupported: the scheme needs TCP, which no browser gives.
+    """
+    servers = url.split(",")
+    for server in servers:
+        dialer.check(parse_url(server))
+    keep_trying = {"retry_on_failed_connect": True, "max_reconnect_attempts": -1}
+    client = Client(Options(servers=servers, name=name, **(keep_trying | options)))
+    await client.connect()
+    return client
+
+
+def default_url() -> str:
+    """The WebSocket listener on the page's own host, with TLS where the page has it."""
+    secure = js.location.protocol == "https:"
+    scheme = SCHEMES[secure]
+    return f"{scheme}://{js.location.hostname or '127.0.0.1'}:{WEBSOCKET_PORT}"
+
+
+def open_backend(url: str) -> MemoryBackend:
+    """No backend but `memory`, which the node has itself."""
+    raise Unsupported(f"the state backend {url!r}", "use 'memory', or pass a MemoryBackend")

@@ -1,0 +1,209 @@
+"""This tab's node, and its line to the page.
+
+The worker's JavaScript calls `run` once and then hands over what the page sends. Both ways it is
+JSON text, so neither side holds a proxy of the other's objects. What the page may send, each with
+an `id` that its `reply` repeats:
+
+    {"method": "ask", "agent", "payload", "timeout"}    {"method": "tell", "agent", "payload"}
+    {"method": "control", "agent", "action"}            {"method": "stop"}
+    {"method": "subscribe", "subject"}                  {"method": "unsubscribe", "subscription"}
+
+and what it hears: `phase`, `status`, `nodes`, `event`, `message`, `reply`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from agents_browser import log
+from agents_core import Event, Node, Supervisor, codec, connect, jsonvalue
+from agents_core.bus import Status, Subscription
+from agents_core.errors import AgentsError, InvalidMessage
+from agents_core.ids import unique
+from agents_core.nats.msg import Msg
+
+NODES_S = 0.25
+"""Seconds that changes are collected before the page hears of them."""
+
+RTT_S = 3.0
+"""Seconds between two measurements of the round trip."""
+
+CALLS_MAX = 1024
+"""Calls of the page under way at once; a page that has more does not wait for answers."""
+
+_log = logging.getLogger("agents_browser")
+
+
+async def run(settings: str, post: Callable[[str], None]) -> Callable[[str], None]:
+    """Connect, start the tab's agents, and return what takes the page's messages.
+
+    Args:
+        settings: JSON with `nats` (a URL), `space`, `module` (the example's, or null) and `log`.
+        post: sends a text to the page.
+
+    Raises:
+        AgentsError: an agent could not be started, or the URL can't be used here.
+    """
+    found = json.loads(settings)
+    log.install(found.get("log") or "INFO")
+    tab = Tab(post)
+    await tab.start(found["nats"], found["space"], found["module"])
+    return tab.receive
+
+
+class Tab:
+    """The node of this tab and what the page wants of it."""
+
+    def __init__(self, post: Callable[[str], None]) -> None:
+        self._post = post
+        self._node: Node | None = None
+        self._rtt: float | None = None
+        self._nodes_due = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._subscriptions: dict[int, Subscription] = {}
+
+    @property
+    def node(self) -> Node:
+        """The node, once `start` has made it."""
+        assert self._node is not None
+        return self._node
+
+    def send(self, kind: str, **fields: Any) -> None:
+        """Tell the page something."""
+        self._post(jsonvalue.dumps({"type": kind, **fields}).decode())
+
+    # -- life
+
+    async def start(self, url: str, space: str, module: str | None) -> None:
+        """Join, then start what the example has for a tab."""
+        self.send("phase", phase="connecting")
+        node = self._node = await connect(url, name=f"tab-{unique(6)}", space=space)
+        node.on_change(self._nodes_changed)
+        node.on_event(self._event)
+        node.bus.on_status(lambda _: self._send_status())
+        self._spawn(self._measure())
+        self.send("phase", phase="spawning", node=node.name)
+        if module is not None:
+            children = importlib.import_module(module).tab(node.name)
+            # A tab's agents are restarted often by hand: the page has a button to crash them.
+            await node.supervise(Supervisor(children, name="tab", max_restarts=20, max_seconds=5))
+        self._send_nodes()
+        self._send_status()
+        self.send("phase", phase="running", node=node.name)
+
+    async def stop(self) -> None:
+        """Stop the agents in order and leave."""
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
+        await self.node.drain()
+        self.send("phase", phase="stopped")
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- to the page
+
+    def _nodes_changed(self) -> None:
+        if not self._nodes_due:
+            self._nodes_due = True
+            self.node.timers.after(NODES_S, self._send_nodes)
+
+    def _send_nodes(self) -> None:
+        self._nodes_due = False
+        self.send("nodes", nodes=[info.to_json() for info in self.node.nodes()])
+
+    def _event(self, event: Event) -> None:
+        self.send("event", event=event.to_json())
+
+    def _send_status(self) -> None:
+        bus = self.node.bus
+        if bus.status is not Status.CONNECTED:
+            self._rtt = None
+        reconnects = bus.stats.reconnects
+        status = str(bus.status)
+        self.send("status", status=status, url=bus.url, rtt=self._rtt, reconnects=reconnects)
+
+    async def _measure(self) -> None:
+        """Keep the round-trip time; what goes wrong shows in the connection's status."""
+        while True:
+            try:
+                self._rtt = await self.node.bus.rtt()
+            except AgentsError:
+                self._rtt = None
+            self._send_status()
+            await asyncio.sleep(RTT_S)
+
+    # -- from the page
+
+    def receive(self, text: str) -> None:
+        """Take one message of the page."""
+        call = json.loads(text)
+        if len(self._tasks) >= CALLS_MAX:
+            self._refuse(call, InvalidMessage(f"more than {CALLS_MAX} calls under way"))
+        else:
+            self._spawn(self._answer(call))
+
+    async def _answer(self, call: dict[str, Any]) -> None:
+        try:
+            value = await self._do(call)
+            self.send("reply", id=call["id"], value=value)
+        except AgentsError as error:
+            self._refuse(call, error)
+
+    def _refuse(self, call: dict[str, Any], error: AgentsError) -> None:
+        described = {"name": type(error).__name__, "message": str(error), "data": error.data()}
+        self.send("reply", id=call["id"], error=described)
+
+    async def _do(self, call: dict[str, Any]) -> Any:
+        match call["method"]:
+            case "ask":
+                ref = self.node.agent(call["agent"])
+                return _plain(await ref.ask(call["payload"], timeout=call["timeout"]))
+            case "tell":
+                self.node.agent(call["agent"]).tell(call["payload"])
+            case "control":
+                return await self._control(call["agent"], call["action"])
+            case "subscribe":
+                await self._subscribe(call["id"], call["subject"])
+            case "unsubscribe":
+                subscription = self._subscriptions.pop(call["subscription"], None)
+                if subscription is not None:
+                    await subscription.unsubscribe()
+            case "stop":
+                await self.stop()
+            case other:
+                raise InvalidMessage(f"no method {other!r}")
+        return None
+
+    async def _control(self, agent: str, action: str) -> Any:
+        ref = self.node.agent(agent)
+        match action:
+            case "stop":
+                return await ref.stop()
+            case "kill":
+                return await ref.kill("killed from the page")
+            case "info":
+                return await ref.info()
+            case other:
+                raise InvalidMessage(f"no control action {other!r}")
+
+    async def _subscribe(self, id: int, subject: str) -> None:
+        def take(msg: Msg) -> None:
+            try:
+                self.send("message", subscription=id, value=jsonvalue.loads(msg.data))
+            except AgentsError as error:  # anybody may publish there
+                _log.warning("%s: %s", msg.subject, error)
+
+        self._subscriptions[id] = await self.node.subscribe(f"{self.node.root}.{subject}", cb=take)
+
+
+def _plain(value: Any) -> Any:
+    """A reply as JSON: an agent of this tab answers with the object itself."""
+    return codec.encode(value)[1]
