@@ -31,6 +31,11 @@ async def _run(function: Any, arguments: dict[str, Any]) -> None:
     raise AssertionError(f"tasks left running: {left}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with a browser run last: Playwright keeps an event loop running until they are done."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run `async def` tests: a fresh loop on CPython, the page's one loop (by JSPI) in Pyodide."""

@@ -1,0 +1,42 @@
+"""Fixtures of the tests that drive a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser import chromium
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    """What pytest-playwright starts the browser with."""
+    return {"executable_path": chromium.executable(), "args": chromium.ARGUMENTS}
+
+
+@pytest.fixture(scope="session")
+def wheel() -> Path:
+    """The built wheel; `make test` builds it."""
+    found = sorted((ROOT / "dist").glob("agents_core-*-py3-none-any.whl"))
+    assert found, "no wheel in dist/: run `make wheel`"
+    return found[-1]
+
+
+@pytest.fixture(scope="session")
+def pyodide() -> Path:
+    """Pyodide's files; `make test` installs them."""
+    folder = ROOT / "web" / "node_modules" / "pyodide"
+    assert folder.is_dir(), "Pyodide is not installed: run `make test`, or npm install in web/"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hypothesis_wheel() -> Path:
+    """Hypothesis for Pyodide, as it has a part in machine code; `make test` downloads it."""
+    found = sorted((ROOT / "build" / "pyodide").glob("hypothesis-*wasm32.whl"))
+    assert found, "Hypothesis for Pyodide is not there: run `make test`"
+    return found[-1]
