@@ -1,14 +1,23 @@
 # The words that matter: up, test, check. Bare `make` prints them all.
 PYTHON ?= python3
+ARGS ?= --example wordcount
 VENV := .venv
 BIN := $(VENV)/bin
+PYODIDE := web/node_modules/pyodide/package.json
+SOURCES := $(shell find agents_core browser/agents_browser server/agents_server -name '*.py' 2>/dev/null)
+WHEEL := dist/.agents_core
+MICROPIP := dist/micropip-0.11.1-py3-none-any.whl
+HYPOTHESIS := build/pyodide/.hypothesis
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check fmt lint types contracts wheel clean
+.PHONY: help up setup test check bench fmt lint types contracts wheel browser clean
 
 help: ## print these words
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+up: setup $(WHEEL) $(MICROPIP) $(PYODIDE) ## start everything and print the page's address; ARGS="--no-nats …"
+	@exec $(BIN)/agents up $(ARGS)
 
 setup: $(VENV)/.installed ## make the virtual environment with everything in it
 
@@ -20,13 +29,41 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[server]' --group dev
 	@touch $@
 
-test: setup ## run every test, with coverage of the core
+$(PYODIDE): web/package.json
+	@command -v npm >/dev/null || { echo "npm is missing: apt-get install npm; or run: agents up --pyodide-url URL"; exit 1; }
+	cd web && npm install --silent --no-package-lock --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+wheel: $(WHEEL) ## build the wheel into dist/
+
+$(WHEEL): pyproject.toml README.md $(SOURCES) | $(VENV)/.installed
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	@touch $@
+
+$(MICROPIP): | $(VENV)/.installed
+	$(BIN)/pip download --quiet --no-deps --only-binary=:all: --python-version 3.14 --dest dist micropip==0.11.1
+
+# Hypothesis has a part in machine code; for the tests inside Pyodide it comes as a wheel for Pyodide.
+$(HYPOTHESIS): $(VENV)/.installed
+	rm -rf build/pyodide
+	$(BIN)/pip download --quiet --no-deps --only-binary=:all: --dest build/pyodide \
+	  --platform pyemscripten_2026_0_wasm32 --python-version 3.14 --implementation cp --abi cp314 \
+	  hypothesis==$$($(BIN)/python -c 'import hypothesis; print(hypothesis.__version__)')
+	@touch $@
+
+browser: setup ## find or install the Chromium that the tests drive
+	@$(BIN)/python -m tests.browser.chromium
+
+test: setup browser $(WHEEL) $(MICROPIP) $(PYODIDE) $(HYPOTHESIS) ## run every test, with coverage of the core
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
 
 check: setup lint types contracts ## format, lint, types, import contracts and the fast tests
 	$(BIN)/pytest -q tests/core
+
+bench: setup browser $(WHEEL) $(MICROPIP) $(PYODIDE) ## measure: a table, and JSON
+	$(BIN)/python -m benchmarks
 
 lint: setup ## check format and lint
 	$(BIN)/ruff format --check .
@@ -42,8 +79,5 @@ fmt: setup ## format, and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-wheel: setup ## build the wheel into dist/
-	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
-
 clean: ## remove what the other words made
-	rm -rf $(VENV) .agents dist build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .agents dist build web/node_modules .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -85,7 +85,7 @@ class Tab:
         node = self._node = await connect(url, name=f"tab-{unique(6)}", space=space)
         node.on_change(self._nodes_changed)
         node.on_event(self._event)
-        node.bus.on_status(lambda _: self._send_status())
+        node.bus.on_status(self._on_status)
         self._spawn(self._measure())
         self.send("phase", phase="spawning", node=node.name)
         if module is not None:
@@ -130,15 +130,23 @@ class Tab:
         status = str(bus.status)
         self.send("status", status=status, url=bus.url, rtt=self._rtt, reconnects=reconnects)
 
+    def _on_status(self, status: Status) -> None:
+        self._send_status()
+        if status is Status.CONNECTED:
+            self._spawn(self._measure_once())
+
     async def _measure(self) -> None:
-        """Keep the round-trip time; what goes wrong shows in the connection's status."""
         while True:
-            try:
-                self._rtt = await self.node.bus.rtt()
-            except AgentsError:
-                self._rtt = None
-            self._send_status()
+            await self._measure_once()
             await asyncio.sleep(RTT_S)
+
+    async def _measure_once(self) -> None:
+        """Take the round-trip time; what goes wrong shows in the connection's status."""
+        try:
+            self._rtt = await self.node.bus.rtt()
+        except AgentsError:
+            self._rtt = None
+        self._send_status()
 
     # -- from the page
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sysconfig
@@ -13,7 +15,7 @@ from pathlib import Path
 from agents_core.errors import TransportError, Unsupported
 
 START_SECONDS_MAX = 10.0
-STOP_SECONDS_MAX = 3.0
+STOP_SECONDS_MAX = 2.0
 LOOPBACK = "127.0.0.1"
 
 
@@ -79,11 +81,22 @@ class NatsServer:
         """What the server wrote."""
         return self.folder / "nats-server.log"
 
+    @property
+    def config_path(self) -> Path:
+        """The configuration file."""
+        return self.folder.resolve() / "nats-server.conf"
+
+    @property
+    def pid_path(self) -> Path:
+        """Where the server writes its process id."""
+        return self.folder / "nats-server.pid"
+
     def config(self) -> str:
         """The configuration file, for people to read."""
         return f"""\
 # Written by agents-core at each start; a change made here is lost.
 server_name: agents-core
+pid_file: "{self.pid_path.as_posix()}"
 listen: "{LOOPBACK}:{self.port}"
 websocket {{
   listen: "{LOOPBACK}:{self.websocket_port}"
@@ -95,6 +108,11 @@ jetstream {{
 }}
 {self.extra}"""
 
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self.process is not None and self.process.poll() is None
+
     def start(self) -> None:
         """Write the configuration, start the process and return when it accepts connections.
 
@@ -103,18 +121,34 @@ jetstream {{
             Unsupported: there is no nats-server.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._stop_orphan()
         self.port = self.port or free_port()
         self.websocket_port = self.websocket_port or free_port(taken=frozenset({self.port}))
-        path = self.folder / "nats-server.conf"
-        path.write_text(self.config(), encoding="utf-8")
+        self.config_path.write_text(self.config(), encoding="utf-8")
         with self.log_path.open("ab") as log:
             # A session of its own: Ctrl-C in the terminal is for us, and we stop the server when we
             # have drained.
             self.process = subprocess.Popen(
-                [executable(), "-c", str(path)], stdout=log, stderr=log, start_new_session=True
+                [executable(), "-c", str(self.config_path)],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         self._wait(self.port)
         self._wait(self.websocket_port)
+
+    def _stop_orphan(self) -> None:
+        """End a server of this folder whose parent was killed before it could stop it."""
+        try:
+            pid = int(self.pid_path.read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            return  # none, or it has ended
+        if str(self.config_path).encode() in command:
+            os.kill(pid, signal.SIGTERM)
+            deadline = time.monotonic() + STOP_SECONDS_MAX
+            while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
 
     def _wait(self, port: int) -> None:
         assert self.process is not None
@@ -135,7 +169,7 @@ jetstream {{
                 time.sleep(0.01)
 
     def stop(self) -> None:
-        """End it in order (SIGTERM), or after 3 s by force."""
+        """End it in order (SIGTERM), or after 2 s by force."""
         if self.process is not None:
             self.process.terminate()
             try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.browser import chromium
+from tests.browser.app import App
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,3 +42,12 @@ def hypothesis_wheel() -> Path:
     found = sorted((ROOT / "build" / "pyodide").glob("hypothesis-*wasm32.whl"))
     assert found, "Hypothesis for Pyodide is not there: run `make test`"
     return found[-1]
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    """`agents up` with everything by default: its own nats-server, and the word count."""
+    app = App(tmp_path, ["--example", "wordcount"])
+    app.start()
+    yield app
+    assert app.stop() == 0, "\n".join(app.lines)

@@ -23,7 +23,7 @@ def serve(content: Content) -> Iterator[str]:
     """Serve `content`, by path, on a free port of loopback; gives the URL without a slash."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             found = content.get(self.path.partition("?")[0])
             if found is None:
                 self.send_error(404)

@@ -1,0 +1,63 @@
+"""The HTTP app: the page, Pyodide, the wheels and their index, and how the node is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from agents_server.assets import REVALIDATE
+from agents_server.headers import SecurityHeaders, policy
+from agents_server.site import Site
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def application(site: Site, nats: str, missing: Callable[[], list[str]]) -> ASGIApp:
+    """The ASGI app.
+
+    Args:
+        site: what it serves.
+        nats: where pages connect to; `local://` for nowhere.
+        missing: says what the node still lacks to be ready; nothing when it is.
+    """
+
+    async def config(_: Request) -> Response:
+        return JSONResponse({**site.settings, "nats": nats}, headers=NO_STORE)
+
+    async def healthz(_: Request) -> Response:
+        return JSONResponse({"status": "ok"}, headers=NO_STORE)
+
+    async def readyz(_: Request) -> Response:
+        lacks = missing()
+        body = {"status": "waiting" if lacks else "ok", "missing": lacks}
+        return JSONResponse(body, 503 if lacks else 200, headers=NO_STORE)
+
+    async def simple(request: Request) -> Response:
+        text, kind = site.index.root(request.headers.get("accept", ""))
+        return Response(text, media_type=kind, headers={"Cache-Control": REVALIDATE})
+
+    async def project(request: Request) -> Response:
+        accept = request.headers.get("accept", "")
+        found = site.index.project(request.path_params["name"], accept)
+        if found is None:
+            return PlainTextResponse("no such project", 404)
+        return Response(found[0], media_type=found[1], headers={"Cache-Control": REVALIDATE})
+
+    async def file(request: Request) -> Response:
+        asset = site.find(request.url.path)
+        return asset.response(request) if asset else PlainTextResponse("not found", 404)
+
+    routes = [
+        Route("/config.json", config),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/simple/", simple),
+        Route("/simple/{name}/", project),
+        Route("/{path:path}", file),
+    ]
+    return SecurityHeaders(Starlette(routes=routes), policy(nats, site.settings["pyodide"]))

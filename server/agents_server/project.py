@@ -1,0 +1,134 @@
+"""What `agents up` serves and runs from: the files of a clone."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from agents_core.errors import Unsupported
+
+WEB_TYPES = frozenset({".css", ".html", ".mjs", ".svg"})
+PYODIDE_FILES = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
+LOCK_FILE = "pyodide-lock.json"
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folders of a clone.
+
+    Args:
+        root: the clone.
+    """
+
+    root: Path
+
+    @classmethod
+    def find(cls) -> Project:
+        """The clone that this module is in.
+
+        Raises:
+            Unsupported: it was installed without one, so there is no page to serve.
+        """
+        for folder in Path(__file__).resolve().parents:
+            if (folder / "web" / "index.html").is_file():
+                return cls(folder)
+        raise Unsupported("`agents up` outside of a clone", "clone the project and use `make up`")
+
+    def pages(self) -> dict[str, Path]:
+        """The page's own files by their path on the server."""
+        web = self.root / "web"
+        files = [
+            path
+            for path in sorted(web.rglob("*"))
+            if path.suffix in WEB_TYPES and "node_modules" not in path.parts
+        ]
+        return {"/": web / "index.html", **{f"/{f.relative_to(web).as_posix()}": f for f in files}}
+
+    def pyodide(self) -> Path:
+        """The folder with Pyodide's files.
+
+        Raises:
+            Unsupported: it is not installed.
+        """
+        folder = self.root / "web" / "node_modules" / "pyodide"
+        if not all((folder / name).is_file() for name in (*PYODIDE_FILES, LOCK_FILE)):
+            instead = "`make up` installs it with npm; or give --pyodide-url another copy of it"
+            raise Unsupported("Pyodide", instead)
+        return folder
+
+    def pyodide_version(self) -> str:
+        """The version of Pyodide that is installed."""
+        package = json.loads((self.pyodide() / "package.json").read_text(encoding="utf-8"))
+        return str(package["version"])
+
+    def wheels(self) -> list[Path]:
+        """The wheels that pages may install: this project's and micropip's.
+
+        Raises:
+            Unsupported: one of them was not made yet.
+        """
+        found = []
+        for name in ("agents_core", "micropip"):
+            files = sorted((self.root / "dist").glob(f"{name}-*-py3-none-any.whl"))
+            if not files:
+                raise Unsupported(f"a wheel of {name} in dist/", "`make up` makes it")
+            found.append(max(files, key=lambda path: path.stat().st_mtime))
+        return found
+
+    def example(self, name: str) -> Example:
+        """One of the examples.
+
+        Raises:
+            Unsupported: there is no example of that name.
+        """
+        folders = sorted((self.root / "examples").glob("*/"))
+        for folder in folders:
+            if folder.name == name and (folder / f"{name}.py").is_file():
+                return Example(name, folder)
+        known = ", ".join(folder.name for folder in folders)
+        raise Unsupported(f"the example {name!r}", f"there are: {known}")
+
+
+@dataclass(frozen=True)
+class Example:
+    """An example: `<name>.py` with `server` and `tab`, and a panel for the page.
+
+    Args:
+        name: of the folder and of the module in it.
+        folder: where it is.
+    """
+
+    name: str
+    folder: Path
+
+    def load(self) -> ModuleType:
+        """Import its module."""
+        path = self.folder / f"{self.name}.py"
+        spec = importlib.util.spec_from_file_location(self.name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[self.name] = module  # dataclasses look their module up
+        spec.loader.exec_module(module)
+        return module
+
+    def pages(self) -> dict[str, Path]:
+        """Its files by their path on the server."""
+        names = (f"{self.name}.py", "panel.mjs", "panel.css")
+        paths = [self.folder / name for name in names]
+        return {f"/examples/{self.name}/{p.name}": p for p in paths if p.is_file()}
+
+    def describe(self) -> dict[str, object]:
+        """Its part of `/config.json`."""
+        base = f"/examples/{self.name}"
+        return {
+            "name": self.name,
+            "module": self.name,
+            "files": [f"{base}/{self.name}.py"],
+            "panel": f"{base}/panel.mjs",
+            "styles": f"{base}/panel.css",
+        }

@@ -1,0 +1,67 @@
+"""Everything that the HTTP app serves, gathered once at the start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents_core.node import VERSION
+from agents_server.assets import IMMUTABLE, REVALIDATE, Asset
+from agents_server.config import Config
+from agents_server.index import Index, Wheel, lock
+from agents_server.project import LOCK_FILE, PYODIDE_FILES, Example, Project
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the app serves; known by its path, never looked up by what a client says.
+
+    Attributes:
+        settings: `/config.json`, but for the NATS server.
+        assets: files in memory, by path.
+        files: files that are read at each request, by path, so that a page can be worked on.
+        index: the package index.
+    """
+
+    settings: dict[str, Any]
+    assets: Mapping[str, Asset]
+    files: Mapping[str, Path]
+    index: Index
+
+    @classmethod
+    def gather(cls, project: Project, config: Config, example: Example | None) -> Site:
+        """Read what is to be served.
+
+        Raises:
+            Unsupported: Pyodide or a wheel is not there.
+        """
+        store = config.data / "cache"
+        wheels = [Wheel.read(path) for path in project.wheels()]
+        assets = {w.url: Asset.packed_once(w.path, REVALIDATE, store) for w in wheels}
+        pyodide = config.pyodide_url
+        if not pyodide:
+            pyodide = f"/pyodide/{project.pyodide_version()}/"
+            folder = project.pyodide()
+            for name in PYODIDE_FILES:
+                assets[pyodide + name] = Asset.packed_once(folder / name, IMMUTABLE, store)
+            locked = lock(folder / LOCK_FILE, [wheel.path for wheel in wheels], store)
+            assets[pyodide + LOCK_FILE] = Asset.of(locked, ".json", REVALIDATE)
+        settings = {
+            "version": VERSION,
+            "space": config.space,
+            "pyodide": pyodide,
+            "wheel": next(w.url for w in wheels if w.project == "agents-core"),
+            "index": "/simple/",
+            "example": example.describe() if example else None,
+        }
+        files = {**project.pages(), **(example.pages() if example else {})}
+        return cls(settings, assets, files, Index(wheels))
+
+    def find(self, path: str) -> Asset | None:
+        """The file at a path; None if there is none."""
+        if path in self.files:
+            file = self.files[path]
+            return Asset.of(file.read_bytes(), file.suffix, REVALIDATE)
+        return self.assets.get(path)

@@ -1,0 +1,164 @@
+"""`agents up`: a NATS server, a node with the example's agents, and the page; and their end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from time import monotonic
+
+from starlette.types import ASGIApp
+
+from agents_core import Child, Node, Supervisor, connect
+from agents_core.bus import Status
+from agents_core.errors import AgentsError
+from agents_core.ids import unique
+from agents_core.restart import Intensity
+from agents_server.config import NATS_PORT, WEBSOCKET_PORT, Config
+from agents_server.http import application
+from agents_server.lock import Lock
+from agents_server.nats_server import NatsServer, free_port
+from agents_server.project import Project
+from agents_server.site import Site
+from agents_server.web import WebServer
+
+DRAIN_S = 2.0
+"""Seconds for the agents to end; all of `agents up` has to be gone in five."""
+
+WATCH_S = 0.25
+"""Seconds between two looks whether nats-server lives."""
+
+RESTARTS_MAX, RESTARTS_S = 5, 30.0
+"""A nats-server that dies more often than so many times in so many seconds is left alone."""
+
+_log = logging.getLogger("agents_server")
+
+
+async def up(config: Config) -> None:
+    """Run until SIGINT or SIGTERM, then end everything in order; a second signal ends it at once.
+
+    Raises:
+        AgentsError: something could not be started; what had been is stopped again.
+    """
+    stop = _on_signals()
+    with Lock(config.data) as lock_file:
+        async with AsyncExitStack() as stack:
+            project = Project.find()
+            name = f"server-{unique(6)}"
+            example = project.example(config.example) if config.example else None
+            children = example.load().server(name, config.input) if example else []
+            site = Site.gather(project, config, example)
+            nats, websocket = config.nats, config.websocket or "local://"
+            if not nats:
+                server = await stack.enter_async_context(_nats_server(config.data / "nats"))
+                nats, websocket = server.url, server.websocket_url
+            elif websocket == "local://" and nats != "local://":
+                print("pages work by themselves: say --nats-websocket URL for them to reach NATS")
+            node = await stack.enter_async_context(_node(nats, name, config.space, children))
+            app = application(site, websocket, lambda: _missing(node))
+            web = await stack.enter_async_context(_web(app, config))
+            lock_file.tell(web.url)
+            print(f"open {web.url}", flush=True)
+            await stop.wait()
+            _log.info("stopping")
+
+
+def _missing(node: Node) -> list[str]:
+    """What the node lacks to be ready."""
+    found = []
+    if node.bus.status is not Status.CONNECTED:
+        found.append(f"NATS at {node.bus.url} ({node.bus.status})")
+    agents = [agent for agent in node.info().agents if agent["state"] != "running"]
+    return found + [f"agent {agent['id']} ({agent['state']})" for agent in agents]
+
+
+def _on_signals() -> asyncio.Event:
+    """An event that the first SIGINT or SIGTERM sets; the second one cancels the caller."""
+    stop, task = asyncio.Event(), asyncio.current_task()
+    assert task is not None
+
+    def stopping() -> None:
+        if stop.is_set():
+            task.cancel()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping)
+    return stop
+
+
+# -- the parts, each with its end
+
+
+@asynccontextmanager
+async def _nats_server(folder: Path) -> AsyncIterator[NatsServer]:
+    port = _port(NATS_PORT, "NATS")
+    websocket_port = _port(WEBSOCKET_PORT, "NATS over WebSocket", frozenset({port}))
+    server = NatsServer(folder, port, websocket_port)
+    await asyncio.to_thread(server.start)
+    watch = asyncio.get_running_loop().create_task(_watch(server))
+    try:
+        yield server
+    finally:
+        watch.cancel()
+        await asyncio.wait([watch])
+        await asyncio.to_thread(server.stop)
+
+
+def _port(preferred: int, use: str, taken: frozenset[int] = frozenset()) -> int:
+    port = free_port(preferred, taken=taken)
+    if port != preferred:
+        print(f"port {preferred} is taken: {use} is on {port}")
+    return port
+
+
+async def _watch(server: NatsServer) -> None:
+    """Start a nats-server that died again, on its ports: the nodes come back by themselves."""
+    intensity = Intensity(RESTARTS_MAX, RESTARTS_S)
+    while True:
+        await asyncio.sleep(WATCH_S)
+        if server.running:
+            continue
+        intensity = intensity.restarted(monotonic())
+        if intensity.exceeded:
+            _log.error("nats-server died too often; see %s", server.log_path)
+            return
+        _log.warning("nats-server died; starting it again")
+        try:
+            await asyncio.to_thread(server.start)
+        except AgentsError as error:
+            _log.error("%s", error)
+
+
+@asynccontextmanager
+async def _node(url: str, name: str, space: str, children: list[Child]) -> AsyncIterator[Node]:
+    node = await connect(url, name=name, space=space)
+    try:
+        if children:
+            # People crash agents by hand to see what happens: leave room for that.
+            await node.supervise(
+                Supervisor([*children], name="example", max_restarts=20, max_seconds=5)
+            )
+        yield node
+    finally:
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                await node.drain()
+        except (TimeoutError, AgentsError) as error:
+            _log.warning("the node was closed before it was drained: %s", error or "out of time")
+            await node.bus.close()
+
+
+@asynccontextmanager
+async def _web(app: ASGIApp, config: Config) -> AsyncIterator[WebServer]:
+    web = WebServer(app, config.host, config.port)
+    if config.port and web.port != config.port:
+        print(f"port {config.port} is taken: the page is on {web.port}")
+    web.start()
+    try:
+        yield web
+    finally:
+        await web.stop()

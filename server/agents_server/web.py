@@ -1,0 +1,84 @@
+"""The HTTP app on uvicorn, inside of a loop that is not uvicorn's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from agents_core.errors import TransportError
+from agents_server.tcp import reason
+
+PORTS_TRIED = 100
+GRACE_S = 1
+"""Seconds that responses under way have to end: they are files, a client asks again."""
+
+
+class WebServer:
+    """A uvicorn server on a socket of ours.
+
+    Args:
+        app: what it serves.
+        host: the address to bind to.
+        port: the first port to try; the next free one is taken.
+
+    Raises:
+        TransportError: no port could be bound.
+    """
+
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+        self._socket = _bind(host, port)
+        self.host, self.port = self._socket.getsockname()[:2]
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return f"http://{self.host}:{self.port}/"
+
+    def start(self) -> None:
+        """Begin to serve; connections wait in the socket's queue until it does."""
+        serve = self._server.serve(sockets=[self._socket])
+        self._task = asyncio.get_running_loop().create_task(serve)
+
+    async def stop(self) -> None:
+        """End the responses under way, or cut them after a second."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+        self._socket.close()
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to `agents up`, which has more to end than this."""
+        yield
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    for number in range(port, port + PORTS_TRIED if port else 1):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        found = socket.socket(family, socket.SOCK_STREAM)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            found.bind((host, number))
+        except OSError as error:
+            found.close()
+            failure = TransportError(f"http://{host}:{port}", reason(error))
+        else:
+            return found
+    raise failure
