@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from agents_core.state.agent_state import AgentState
 
 
+TYPE_CHARS_MAX = 128
+"""Characters of a type's name in an error; what is longer is no name but a text."""
+
+
 class Agent:
     """Base class of agents. Hooks may be plain methods or coroutine functions.
 
@@ -53,11 +57,4 @@ class Agent:
         Raises:
             UnhandledMessage: always, unless overridden; it is the answer, and the agent goes on.
         """
-        raise UnhandledMessage(self.id, type_of(message.payload))
-
-
-def type_of(payload: object) -> str:
-    """What a payload calls itself: its `"type"` member, a bare string, or its class."""
-    if isinstance(payload, dict) and isinstance(name := payload.get("type"), str):
-        return name
-    return payload if isinstance(payload, str) else type(payload).__name__
+        raise UnhandledMessage(self.id, self.ctx.type[:TYPE_CHARS_MAX])

@@ -1,25 +1,25 @@
 """What hosts one agent: its mailbox, its current instance, and the loop between them.
 
 The cell outlives the instances: a restarted agent is a new instance in the same cell. An idle cell
-    has
-no task. It works off its mailbox in a callback, and in one task while a handler is a coroutine.
+has no task. It works off its mailbox in a callback, and in one task from the first handler on that
+has to be awaited.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from agents_core import codec
-from agents_core.agent import Agent, type_of
+from agents_core.agent import Agent
 from agents_core.context import Context
-from agents_core.errors import AgentStopped, InvalidMessage, RemoteError, UnhandledMessage
+from agents_core.errors import AgentsError, InvalidMessage, RemoteError, UnhandledMessage
 from agents_core.exit import NORMAL, SHUTDOWN, Exit, Kind
-from agents_core.handlers import Handler
+from agents_core.handlers import Refused
 from agents_core.ids import AgentId
-from agents_core.mailbox import Envelope, Mailbox
+from agents_core.mailbox import Control, Envelope, Item, Mailbox
 from agents_core.state.agent_state import AgentState
 from agents_core.state.backend import MemoryBackend
 from agents_core.timers import Timer
@@ -27,6 +27,7 @@ from agents_core.timers import Timer
 if TYPE_CHECKING:
     from agents_core.child import Child
     from agents_core.node import Node
+    from agents_core.supervisor import Tree
 
 FAIR_MSGS = 500
 """Messages handled in a row before everybody else on the loop gets a turn."""
@@ -39,28 +40,29 @@ class Cell:
         node: where it runs.
         child: what to run.
         backend: where its state is kept.
-        supervisor: the name of its supervisor, for people.
+        owner: its supervisor.
     """
 
-    def __init__(self, node: Node, child: Child, backend: MemoryBackend, supervisor: str) -> None:
+    def __init__(self, node: Node, child: Child, backend: MemoryBackend, owner: Tree) -> None:
         self.id = AgentId(child.id)
         self.child = child
         self.restart = child.restart
-        self.supervisor = supervisor
+        self.owner = owner
         self.mailbox = Mailbox(child.id, child.mailbox)
         self.state = AgentState(self.id, backend)
         self.phase = "starting"
         self.handled = 0
+        self.failures = 0
         self.restarts = 0
         self.on_exit: Callable[[Exit], None] = lambda _: None
         self._node = node
         self._agent: Agent | None = None
         self._context = Context(node, self)
-        self._current: Envelope | None = None
+        self._current: Item | None = None
         self._task: asyncio.Task[None] | None = None
         self._scheduled = False
-        self._finishing = False
-        self._killed: Exit | None = None
+        self._finishing: Exit | None = None
+        self._killed: asyncio.Future[Exit] | None = None
         self._timers: set[Timer] = set()
         self._ended: asyncio.Future[None] | None = None
 
@@ -73,30 +75,44 @@ class Cell:
             before: why the instance before this one ended; None at the first start.
 
         Raises:
-            RemoteError: the class, `on_restart` or `on_start` raised.
+            RemoteError: the class, `on_restart` or `on_start` raised, or it was killed meanwhile.
         """
         self.phase = "starting" if before is None else "restarting"
-        self._killed, self._finishing = None, False
+        self._finishing = None
         self._node.changed()
-        task = self._task = asyncio.get_running_loop().create_task(self._begin(before))
-        await asyncio.wait([task])
-        self._task = None
-        error = None if task.cancelled() else task.exception()
-        if task.cancelled() or error is not None:
-            self.phase = "failed"
-            reason = Exit.of(error) if error else self._killed or Exit(Kind.KILLED)
-            self._node.event(self, "crashed", reason)
-            raise RemoteError(self.id, reason.type, reason.message, reason.traceback)
+        failed = await self._begin(before)
+        if failed is not None:
+            self.failures += 1
+            self._node.event(self, "crashed", failed)
+            raise RemoteError(self.id, failed.type, failed.message, failed.traceback)
         self.phase = "running"
         self.restarts += before is not None
-        for seconds, handler in self._instance.handlers.every:
-            self._every(seconds, handler)
-        await self._node.listen(self)
+        for seconds, name in self._instance.handlers.every:
+            self._every(seconds, getattr(self._instance, name))
         self._node.event(self, "started" if before is None else "restarted", before)
         self.wake()
 
-    async def _begin(self, before: Exit | None) -> None:
+    async def _begin(self, before: Exit | None) -> Exit | None:
+        """Make an instance and call its hooks; why it failed, or None."""
+        loop = asyncio.get_running_loop()
+        killed = self._killed = loop.create_future()
+        task = loop.create_task(self._hooks(before))
+        failed: Exit | None = Exit(Kind.KILLED)  # as when whoever waits for the start gives up
+        try:
+            await asyncio.wait([task, killed], return_when=asyncio.FIRST_COMPLETED)
+            failed = killed.result() if killed.done() else _outcome(task)
+        finally:
+            self._killed = None
+            if failed is not None:
+                _abandon(task)
+                self._drop_instance()
+                self.phase = "failed"
+        return failed
+
+    async def _hooks(self, before: Exit | None) -> None:
+        await self._node.listen(self)
         agent = self._agent = self.child.cls(*self.child.args, **self.child.kwargs)
+        self._context = Context(self._node, self)
         agent.id, agent.state, agent.ctx = self.id, self.state, self._context
         if before is not None:
             await _maybe(agent.on_restart(before))
@@ -111,21 +127,13 @@ class Cell:
         """End in order after the current message, or by force after `child.shutdown` seconds."""
         if self.phase != "running":
             return
-        self._ended = asyncio.get_running_loop().create_future()
-
-        async def end() -> None:
-            await self._finish(reason)
-
-        self.mailbox.put_control(end)
-        self.wake()
-        timer = self._node.timers.after(
-            self.child.shutdown, lambda: self.kill("shutdown took too long")
-        )
+        ended = self._ended = self._ended or asyncio.get_running_loop().create_future()
+        timer = self._kill_after(self.child.shutdown, "shutdown took too long")
+        self.finish(reason)
         try:
-            await self._ended
+            await asyncio.wait([ended])
         finally:
             timer.cancel()
-            self._ended = None
 
     def kill(self, message: str = "") -> None:
         """End at once, as a crash does: the current handler is cancelled, `on_stop` is not called.
@@ -134,50 +142,62 @@ class Cell:
         and the cell goes on without it.
         """
         reason = Exit(Kind.KILLED, "Killed", message)
-        if self.phase in {"starting", "restarting"} and self._task is not None:
-            self._killed = reason
-            self._task.cancel()
+        if self._killed is not None:
+            if not self._killed.done():
+                self._killed.set_result(reason)
         elif self.phase == "running":
-            task, self._task = self._task, None
-            if task is not None and task is not asyncio.current_task():
-                reason = Exit(Kind.KILLED, "Killed", message, _stack(task))
-                task.cancel()
+            if self._task is not None:
+                reason = replace(reason, traceback=_stack(self._task))
+                self._task.cancel()
             self._end(reason)
 
-    def finish(self) -> None:
-        """End with reason `normal` when the current handler is done."""
-        self._finishing = True
+    def finish(self, reason: Exit = NORMAL) -> None:
+        """End in order when the current handler is done."""
+        self._finishing = self._finishing or reason
         self.wake()
 
-    async def _finish(self, reason: Exit) -> None:
-        """The orderly end: `on_stop`, then the exit."""
+    async def _finish(self) -> None:
+        """The orderly end: `on_stop`, within the shutdown time, then the exit."""
+        agent, reason = self._instance, self._finishing or NORMAL
+        timer = self._kill_after(self.child.shutdown, "on_stop took too long")
         try:
-            await _maybe(self._instance.on_stop(reason))
-        except Exception as error:  # the agent is ending anyway; its supervisor hears why
-            reason = Exit.of(error)
-        self._end(reason)
+            await _maybe(agent.on_stop(reason))
+        finally:
+            timer.cancel()
+        if self._agent is agent:  # else: killed, and on_stop swallowed it
+            self._end(reason)
+
+    def _kill_after(self, seconds: float, message: str) -> Timer:
+        return self._node.timers.after(seconds, lambda: self.kill(message))
 
     def _end(self, reason: Exit) -> None:
         """The instance is gone, for whatever reason; the cell and its mailbox remain."""
         if self.phase != "running":
             return
+        self._task = None
         self.phase = "stopped" if reason.orderly else "failed"
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
+        self.failures += not reason.orderly
+        self._drop_instance()
         current, self._current = self._current, None
         if current is not None:
             current.fail(RemoteError(self.id, reason.type, reason.message, reason.traceback))
         self._node.event(self, "stopped" if reason.orderly else "crashed", reason)
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_result(None)
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended.set_result(None)
         else:
             self.on_exit(reason)
 
+    def _drop_instance(self) -> None:
+        self._agent = None
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        self.mailbox.drop_own()
+
     def discard(self) -> None:
         """It will not run again: whoever waits is told."""
-        for envelope in self.mailbox.clear():
-            envelope.fail(AgentStopped(self.id))
+        self.mailbox.close()
 
     # -- messages
 
@@ -192,24 +212,21 @@ class Cell:
         self.wake()
 
     async def control(self, action: Callable[[], Any]) -> Any:
-        """Run `action` between two messages, ahead of those that wait; return what it returns."""
+        """Run `action` between two messages, ahead of those that wait; return what it returns.
+
+        Raises:
+            AgentStopped: the agent has ended and will not run again.
+            MailboxFull: too much control waits already.
+            RemoteError: the action raised, or the agent was killed meanwhile.
+        """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-        async def run() -> None:
-            try:
-                result = await _maybe(action())
-            except Exception as error:
-                if not future.done():
-                    future.set_exception(error)
-            else:
-                if not future.done():
-                    future.set_result(result)
-
-        if self.phase != "running":
-            raise AgentStopped(self.id)
-        self.mailbox.put_control(run)
+        self.mailbox.put_control(Control(action, future))
         self.wake()
         return await future
+
+    def runs(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether `task` is the one in which this agent handles its messages."""
+        return task is not None and task is self._task
 
     def wake(self) -> None:
         """See to it that what waits is worked off."""
@@ -218,158 +235,165 @@ class Cell:
             asyncio.get_running_loop().call_soon(self._work)
 
     def _work(self) -> None:
-        """Handle plain handlers' messages right here; begin a task at the first that needs one."""
+        """Work off the mailbox right here; in a task from the first awaitable on."""
         self._scheduled = False
-        if self.phase != "running" or self._task is not None:
-            return
         for _ in range(FAIR_MSGS):
-            item = None if self._finishing else self.mailbox.take()
-            if isinstance(item, Envelope) and self._begins_inline(item):
-                if self.phase != "running":
-                    return
-                continue
-            if item is not None or self._finishing:
-                self._task = asyncio.get_running_loop().create_task(self._run(item))
-            return
+            if self.phase != "running" or self._task is not None:
+                return
+            item = self._next()
+            if item is None:
+                return
+            pending = self._call(item)
+            if pending is not None:
+                self._begin_task(item, pending)
+                return
         self.wake()
 
-    def _begins_inline(self, envelope: Envelope) -> bool:
-        """Handle a message whose handler is a plain method; False if it needs a task."""
-        handler = self._handler(envelope)
-        if handler is None or handler.is_async:
-            return False
-        self._current = envelope
-        self._context.begin(envelope)
-        try:
-            argument = _argument(handler, envelope)
-            self._answer(envelope, self._call(handler, argument))
-        except Exception as error:
-            self._failed(envelope, error)
-        return True
+    def _begin_task(self, item: Item, pending: Awaitable[Any]) -> None:
+        task = self._task = asyncio.get_running_loop().create_task(self._run(item, pending))
+        if inspect.iscoroutine(pending):  # a task that is killed before its first step never does
+            task.add_done_callback(lambda _: pending.close())
 
-    async def _run(self, item: Any) -> None:
-        """Work off the mailbox in a task, beginning with `item`."""
+    async def _run(self, item: Item, pending: Awaitable[Any] | None) -> None:
+        """Work off the mailbox in a task, beginning with what `item` left to be awaited."""
         me = asyncio.current_task()
         count = 0
-        while item is not None:
-            await (self._handle(item) if isinstance(item, Envelope) else item())
-            count += 1
-            if count % FAIR_MSGS == 0:
-                await asyncio.sleep(0)
-            if self._finishing or self.phase != "running" or self._task is not me:
-                break  # nothing is taken that this instance will not handle
-            item = self.mailbox.take()
-        if self._finishing and self.phase == "running" and self._task is me:
-            await self._finish(NORMAL)
-        if self._task is me:
-            self._task = None
-            if self.mailbox.waiting:
+        try:
+            while True:
+                if pending is not None:
+                    await self._complete(item, pending)
+                if self._task is not me:
+                    return  # ended, and maybe another instance runs
+                count += 1
+                if count % FAIR_MSGS == 0:
+                    await asyncio.sleep(0)
+                following = self._next()
+                if following is None:
+                    return
+                item, pending = following, self._call(following)
+        finally:
+            if self._task is me:
+                self._task = None
                 self.wake()
 
-    async def _handle(self, envelope: Envelope) -> None:
-        self._current = envelope
-        self._context.begin(envelope)
-        handler = self._handler(envelope)
-        try:
-            if handler is None:
-                result = self._instance.on_message(self._context.current())
-            else:
-                result = self._call(handler, _argument(handler, envelope))
-            if inspect.isawaitable(result):
-                result = await result
-        except Exception as error:
-            if self._current is envelope:  # else: killed meanwhile, and answered
-                self._failed(envelope, error)
-        else:
-            if self._current is envelope:
-                self._answer(envelope, result)
+    def _next(self) -> Item | None:
+        return Control(self._finish) if self._finishing else self.mailbox.take()
 
-    def _answer(self, envelope: Envelope, result: Any) -> None:
+    def _call(self, item: Item) -> Awaitable[Any] | None:
+        """Begin with an item; None when that was all, else what is to be awaited."""
+        self._current = item
+        try:
+            result = self._handle(item) if isinstance(item, Envelope) else item.run()
+        except Exception as error:
+            self._failed(item, error)
+            return None
+        if hasattr(result, "__await__"):
+            return result  # type: ignore[no-any-return]
+        self._done(item, result)
+        return None
+
+    async def _complete(self, item: Item, pending: Awaitable[Any]) -> None:
+        try:
+            result = await pending
+        except (Exception, asyncio.CancelledError) as error:
+            self._failed(item, error)
+        else:
+            self._done(item, result)
+
+    def _handle(self, envelope: Envelope) -> Any:
+        """Call the handler of a message, or `on_message`."""
+        self._context.begin(envelope)
+        agent, payload = self._instance, envelope.payload
+        handler = agent.handlers.by_type.get(type(payload)) or agent.handlers.by_name.get(
+            envelope.name
+        )
+        if handler is None:
+            return agent.on_message(self._context.read(envelope))
+        method = getattr(agent, handler.name)
+        return method(handler.argument(envelope)) if handler.takes_payload else method()
+
+    def _done(self, item: Item, result: Any) -> None:
+        if self._current is not item:
+            return  # ended meanwhile, and answered
+        self._current = None
+        if isinstance(item, Envelope):
+            self._context.begin(None)
+            self.handled += 1
+            self._node.changed()
+        item.answer(result)
+
+    def _failed(self, item: Item, error: BaseException) -> None:
+        """What others asked for wrongly is their fault and only answered; the rest is a crash."""
+        if self._current is not item:
+            return  # as above
+        answer = self._fault_of_others(item, error)
+        if answer is None:
+            self._end(Exit.of(error))
+            return
         self._current = None
         self._context.begin(None)
-        self.handled += 1
-        self._node.changed()
-        envelope.answer(result)
+        if isinstance(item, Envelope):
+            self.failures += 1
+            why = Exit(Kind.ERROR, type(answer).__name__, str(answer))
+            self._node.event(self, "unhandled", why)
+        item.fail(answer)
 
-    def _failed(self, envelope: Envelope, error: Exception) -> None:
-        """A bad message is its sender's fault and only answered; anything else is a crash."""
-        self._context.begin(None)
-        unhandled = isinstance(error, UnhandledMessage) and error.agent == self.id
-        if unhandled or isinstance(error, _Refused):
-            self._current = None
-            reason = Exit(Kind.ERROR, type(error).__name__.lstrip("_"), str(error))
-            self._node.event(self, "unhandled", reason)
-            envelope.fail(InvalidMessage(error.reason) if isinstance(error, _Refused) else error)
-        else:
-            self._task = None
-            self._end(Exit.of(error))
-
-    def _handler(self, envelope: Envelope) -> Handler | None:
-        handlers, payload = self._instance.handlers, envelope.payload
-        found = handlers.by_type.get(type(payload))
-        return found or handlers.by_name.get(envelope.type or type_of(payload))
-
-    def _call(self, handler: Handler, argument: Any) -> Any:
-        method = getattr(self._agent, handler.name)
-        return method(argument) if handler.takes_payload else method()
+    def _fault_of_others(self, item: Item, error: BaseException) -> AgentsError | None:
+        """The answer to a message that does not fit or control that failed; None for a crash."""
+        if isinstance(item, Control):
+            if item.reply is None:
+                return None
+            if isinstance(error, AgentsError):
+                return error
+            why = Exit.of(error)
+            return RemoteError(self.id, why.type, why.message, why.traceback)
+        if isinstance(error, Refused):
+            return InvalidMessage(error.reason)
+        if isinstance(error, UnhandledMessage) and error.agent == self.id:
+            return error
+        return None
 
     # -- time
 
     def after(self, seconds: float, call: Callable[[], object]) -> Timer:
-        """Call once while this instance runs."""
+        """Call once, between two messages, while this instance runs."""
 
         def due() -> None:
             self._timers.discard(timer)
-            call()
+            self.mailbox.put_control(Control(call))
+            self.wake()
 
         timer = self._node.timers.after(seconds, due)
         self._timers.add(timer)
         return timer
 
-    def _every(self, seconds: float, handler: Handler) -> None:
-        """Call a method again and again, as control between messages, never twice at a time."""
+    def _every(self, seconds: float, method: Callable[[], Any]) -> None:
+        """Call a method again and again, never twice at a time."""
+        agent = self._agent
 
         async def tick() -> None:
-            try:
-                await _maybe(getattr(self._agent, handler.name)())
-            except Exception as error:  # a tick that raises is a crash like any other
-                self._end(Exit.of(error))
-                return
-            self.after(seconds, due)
+            await _maybe(method())
+            if self._agent is agent:  # else: killed, and the tick swallowed it
+                self.after(seconds, tick)
 
-        def due() -> None:
-            self.mailbox.put_control(tick)
-            self.wake()
-
-        self.after(seconds, due)
-
-
-class _Refused(InvalidMessage):
-    """A payload that does not fit; apart from an `InvalidMessage` that a handler raises."""
-
-
-def _argument(handler: Handler, envelope: Envelope) -> Any:
-    """What a handler is called with: the object itself, or one made from JSON.
-
-    Raises:
-        _Refused: the payload does not fit the handler's type.
-    """
-    payload = envelope.payload
-    if handler.kind is type(payload):
-        return payload
-    if isinstance(payload, dict) and not envelope.type:
-        payload = {name: value for name, value in payload.items() if name != "type"}
-    if handler.kind is None:
-        return payload
-    try:
-        return codec.decode(handler.kind, payload)
-    except InvalidMessage as error:
-        raise _Refused(error.reason) from None
+        self.after(seconds, tick)
 
 
 async def _maybe(result: Any) -> Any:
     """Await what a hook returned, if it is to be awaited."""
     return await result if inspect.isawaitable(result) else result
+
+
+def _outcome(task: asyncio.Task[None]) -> Exit | None:
+    """Why a finished task failed; None if it did not."""
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    return Exit.of(error) if error else None
+
+
+def _abandon(task: asyncio.Task[None]) -> None:
+    """Cancel a task, and never mind what it raises."""
+    task.cancel()
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 def _stack(task: asyncio.Task[None]) -> str:

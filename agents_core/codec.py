@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from agents_core.errors import EncodeError, InvalidMessage
+from agents_core.jsonvalue import DEPTH_MAX
 
 _known: dict[str, type] = {}
 
@@ -34,24 +36,27 @@ def encode(value: object) -> tuple[str, Any]:
         EncodeError: a part of it has no JSON form.
     """
     name = type(value).__name__ if is_dataclass(value) else ""
-    return name, _plain(value)
+    return name, _plain(value, DEPTH_MAX)
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object, depth: int) -> Any:
+    if depth < 0:
+        raise EncodeError(type(value).__name__, f"nested deeper than {DEPTH_MAX}")
     if value is None or (
         isinstance(value, str | int | float | bool) and not isinstance(value, Enum)
     ):
         return value
     if isinstance(value, Enum):
-        return _plain(value.value)
+        return _plain(value.value, depth - 1)
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        made = [field.name for field in fields(value) if field.init]
+        return {name: _plain(getattr(value, name), depth - 1) for name in made}
     if isinstance(value, dict):
         if wrong := [key for key in value if not isinstance(key, str)]:
             raise EncodeError(type(wrong[0]).__name__, "an object's names are strings")
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _plain(item, depth - 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, depth - 1) for item in value]
     raise EncodeError(type(value).__name__, "not a dataclass and not JSON")
 
 
@@ -65,30 +70,39 @@ def decode(kind: Any, value: Any) -> Any:
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
+    kind = getattr(kind, "__supertype__", kind)  # a NewType is what it was made from
     if kind is Any or kind is object:
         return value
     origin = get_origin(kind)
     if origin in {Union, types.UnionType}:
         return _union(kind, value, where)
+    if origin is Literal:
+        return _one_of(get_args(kind), value, where)
     if origin is not None:
         return _container(origin, get_args(kind), value, where)
     if is_dataclass(kind):
         return _dataclass(kind, value, where)
     if isinstance(kind, type) and issubclass(kind, Enum):
-        try:
-            return kind(value)
-        except ValueError:
-            raise InvalidMessage(f"{where} is not one of {[m.value for m in kind]}") from None
+        return kind(_one_of([member.value for member in kind], value, where))
     return _scalar(kind, value, where)
+
+
+def _one_of(values: Sequence[Any], value: Any, where: str) -> Any:
+    if not any(type(one) is type(value) and one == value for one in values):
+        raise InvalidMessage(f"{where} is not one of {list(values)}")
+    return value
 
 
 def _scalar(kind: Any, value: Any, where: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind is None or kind is types.NoneType:
-        kind = types.NoneType
+        try:
+            return float(value)
+        except OverflowError:
+            raise InvalidMessage(f"{where} is too large for a float") from None
     if not isinstance(kind, type):
         return value  # an annotation that says nothing about JSON
+    if kind is tuple and isinstance(value, list):
+        return tuple(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise InvalidMessage(f"{where} is not {kind.__name__}")
     return value
@@ -104,26 +118,28 @@ def _union(kind: Any, value: Any, where: str) -> Any:
 
 
 def _container(origin: Any, arguments: tuple[Any, ...], value: Any, where: str) -> Any:
-    if origin is dict and isinstance(value, dict):
-        return {key: _build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    if origin in {list, tuple} and isinstance(value, list):
-        if origin is tuple and arguments[-1] is not Ellipsis:
-            if len(arguments) != len(value):
-                raise InvalidMessage(f"{where} has {len(value)} items, not {len(arguments)}")
-            kinds: Any = arguments
-        else:
-            kinds = [arguments[0]] * len(value)
-        items = enumerate(zip(kinds, value, strict=True))
-        return origin(_build(kind, item, f"{where}[{i}]") for i, (kind, item) in items)
-    if origin in {dict, list, tuple}:
+    if origin not in {dict, list, tuple}:
+        return value  # as above
+    if not isinstance(value, dict if origin is dict else list):
         raise InvalidMessage(f"{where} is not {origin.__name__}")
-    return value
+    if isinstance(value, dict):
+        return {key: _build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    kinds = arguments
+    if origin is list or Ellipsis in arguments:
+        kinds = arguments[:1] * len(value)
+    if len(kinds) != len(value):
+        raise InvalidMessage(f"{where} has {len(value)} items, not {len(kinds)}")
+    items = enumerate(zip(kinds, value, strict=True))
+    return origin(_build(kind, item, f"{where}[{i}]") for i, (kind, item) in items)
 
 
 def _dataclass(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise InvalidMessage(f"{where} is not an object")
-    hints = _hints(kind)
+    try:
+        hints = _hints(kind)
+    except NameError as error:
+        raise InvalidMessage(f"the annotations of {where} can't be read: {error}") from None
     wanted = {field.name: field for field in fields(kind) if field.init}
     if unknown := sorted(set(value) - set(wanted)):
         raise InvalidMessage(f"{where} has no field {', '.join(unknown)}")
@@ -134,7 +150,11 @@ def _dataclass(kind: Any, value: Any, where: str) -> Any:
     ]
     if missing:
         raise InvalidMessage(f"{where} lacks {', '.join(missing)}")
-    return kind(**{k: _build(hints[k], item, f"{where}.{k}") for k, item in value.items()})
+    built = {k: _build(hints[k], item, f"{where}.{k}") for k, item in value.items()}
+    try:
+        return kind(**built)
+    except Exception as error:  # its own checks, in __post_init__
+        raise InvalidMessage(f"{where}: {error}") from error
 
 
 @cache

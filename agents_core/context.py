@@ -48,16 +48,22 @@ class Context:
     @property
     def message(self) -> Message | None:
         """The current message; None outside of a handler."""
-        return self.current() if self._envelope else None
+        return self.read(self._envelope) if self._envelope else None
 
-    def current(self) -> Message:
-        """The current message; only inside of a handler."""
-        envelope = self._envelope
-        assert envelope is not None
-        message = Message(envelope.sender, self._cell.id, envelope.payload)
-        if envelope.id:  # a local one has no id until somebody asks
-            message.id, message.timestamp = envelope.id, envelope.timestamp
-        return message
+    @property
+    def type(self) -> str:
+        """What the current message calls itself; empty outside of a handler.
+
+        The name of a dataclass, an object's `"type"` member, or a bare string.
+        """
+        return self._envelope.name if self._envelope else ""
+
+    def read(self, envelope: Envelope) -> Message:
+        """The message in an envelope."""
+        envelope.stamp()
+        return Message(
+            envelope.sender, self._cell.id, envelope.payload, envelope.id, envelope.timestamp
+        )
 
     def agent(self, id: str) -> AgentRef:
         """A handle to an agent, local or remote; what it sends comes from this agent."""
@@ -68,9 +74,12 @@ class Context:
         self.node.publish_json(f"{self.node.root}.{subject}", value)
 
     def after(self, seconds: float, call: Callable[[], object]) -> Timer:
-        """Call a plain function once, unless the agent ends before."""
+        """Call a function once, between two messages, unless the agent ends before.
+
+        What it raises is a crash, as in a handler.
+        """
         return self._cell.after(seconds, call)
 
     def stop(self) -> None:
-        """End in order when the current handler is done."""
+        """End in order when the current handler is done; a permanent agent then starts again."""
         self._cell.finish()

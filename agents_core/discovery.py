@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,9 @@ CHANGE_S = 0.25
 
 At most 4 announcements a second.
 """
+
+AGENTS_PER_S = 1000
+"""Agents that a node lists a second, at some 150 bytes each, for changes alone."""
 
 MISSED = 3
 """Heartbeats that may be missed before a node is forgotten."""
@@ -88,7 +91,7 @@ class Directory:
         self._on_change = on_change
         self._nodes: dict[str, tuple[NodeInfo, Timer]] = {}
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[NodeInfo]:
         return iter([info for info, _ in self._nodes.values()])
 
     def take(self, msg: Msg) -> None:
@@ -134,14 +137,24 @@ class Announcer:
         self._timers = timers
         self._announce = announce
         self._changed = False
-        self._timer: Timer | None = timers.after(HEARTBEAT_S, self._due)
+        self._timer: Timer | None = None
 
-    def changed(self) -> None:
-        """Announce soon; any number of calls make one announcement."""
+    def start(self) -> None:
+        """Announce from now on."""
+        self._timer = self._timers.after(HEARTBEAT_S, self._due)
+
+    def changed(self, agents: int) -> None:
+        """Announce soon; any number of calls make one announcement.
+
+        Args:
+            agents: how many the announcement will list: a long one is made less often, at most
+                with each heartbeat.
+        """
         if not self._changed and self._timer is not None:
             self._changed = True
-            self._timer.cancel()
-            self._timer = self._timers.after(CHANGE_S, self._due)
+            if (delay := max(CHANGE_S, agents / AGENTS_PER_S)) < HEARTBEAT_S:
+                self._timer.cancel()
+                self._timer = self._timers.after(delay, self._due)
 
     def _due(self) -> None:
         self._changed = False
@@ -152,4 +165,4 @@ class Announcer:
         """No more announcements."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._timer = None

@@ -11,12 +11,13 @@ browser's `DOMException`, nats-py's own) are translated to these once, where the
     │   └── PermissionsViolation
     ├── NotConnected              no connection now; it may come back
     ├── ConnectionClosed          closed for good by this side
-    ├── OutboundBufferFull        MaxPayloadExceeded · InvalidSubject · InvalidHeader
-    ├── NoResponders              RequestTimeout · SlowConsumer
+    ├── OutboundBufferFull, MaxPayloadExceeded, InvalidSubject, InvalidHeader
+    ├── NoResponders, RequestTimeout, SlowConsumer
     ├── Unsupported               this platform can't; says what to do instead
     ├── AgentError
-    │   ├── InvalidAgentId        AgentNotFound · AgentExists · AgentStopped · InvalidSpec
-    │   ├── MailboxFull           AskTimeout · InvalidMessage · UnhandledMessage · EncodeError
+    │   ├── InvalidAgentId, InvalidSpec
+    │   ├── AgentNotFound, AgentExists, AgentStopped, MailboxFull, AskTimeout
+    │   ├── InvalidMessage, UnhandledMessage, EncodeError
     │   ├── RemoteError           a handler raised; type, message and traceback travel as text
     │   └── RestartLimitReached
     └── StateError
@@ -34,8 +35,7 @@ class AgentsError(Exception):
     """Root of all errors of this project.
 
     Subclasses are dataclasses: their fields are the data, `template` is the sentence. Being plain
-        data they
-    can cross a node boundary by `name` and `data()`.
+    data they can cross a node boundary by `name` and `data()`.
     """
 
     template: ClassVar[str] = ""

@@ -6,6 +6,12 @@ import traceback
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+MESSAGE_CHARS_MAX = 4096
+"""Characters kept of an exception's text: it travels in events and error replies."""
+
+TRACEBACK_CHARS_MAX = 16_384
+"""Characters kept of a traceback, the last ones, where the exception is."""
+
 
 class Kind(StrEnum):
     """The kinds of exit reasons."""
@@ -40,14 +46,27 @@ class Exit:
     @classmethod
     def of(cls, error: BaseException) -> Exit:
         """The exit reason of an exception that nobody caught."""
-        text = "".join(traceback.format_exception(error))
-        return cls(Kind.ERROR, type(error).__name__, str(error), text)
+        message = _sendable(_message(error))[:MESSAGE_CHARS_MAX]
+        text = _sendable("".join(traceback.format_exception(error)))[-TRACEBACK_CHARS_MAX:]
+        return cls(Kind.ERROR, type(error).__name__, message, text)
 
     def to_json(self) -> dict[str, str]:
         """Its fields, without the traceback, which travels apart."""
         fields = asdict(self)
         del fields["traceback"]
         return fields
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:  # an exception whose own text raises
+        return f"<no text: {type(failure).__name__}>"
+
+
+def _sendable(text: str) -> str:
+    """Text that JSON and UTF-8 can carry, lone surrogates spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 NORMAL = Exit(Kind.NORMAL)

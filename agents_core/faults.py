@@ -24,6 +24,9 @@ _TRAVEL: dict[str, type[AgentsError]] = {
         errors.UnhandledMessage,
     )
 }
+HEADER_CHARS_MAX = 512
+"""Characters of an error's text in the header, which is for people; the body has all of it."""
+
 _CODES = {"AgentNotFound": 404, "UnhandledMessage": 404, "InvalidMessage": 400, "MailboxFull": 429}
 
 
@@ -37,7 +40,7 @@ def to_json(error: Exception) -> dict[str, Any]:
 def headers(error: Exception) -> dict[str, str]:
     """The headers of an error reply, as services set them (ADR-32)."""
     name = type(error).__name__
-    text = str(error).replace("\r", " ").replace("\n", " ")
+    text = str(error).replace("\r", " ").replace("\n", " ")[:HEADER_CHARS_MAX]
     return {
         "Nats-Service-Error": f"{name}: {text}",
         "Nats-Service-Error-Code": str(_CODES.get(name, 500)),

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, is_dataclass
 from typing import Any, TypeVar, get_type_hints, overload
 
 from agents_core import codec
-from agents_core.errors import InvalidSpec
+from agents_core.errors import InvalidMessage, InvalidSpec
+from agents_core.mailbox import Envelope
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,6 +28,10 @@ def on(what: Any) -> Any:
     `@on("name")` handles untyped JSON; the method takes the payload, or nothing. What the method
     returns is the reply. It may be a coroutine function; an agent handles one message at a time
     either way.
+
+    Raises:
+        InvalidSpec: it was given something else; what the class says wrongly is found when the
+            class is made.
     """
     if isinstance(what, str):
 
@@ -35,6 +40,8 @@ def on(what: Any) -> Any:
             return function
 
         return mark
+    if not inspect.isroutine(what):
+        raise InvalidSpec(f"@on takes a name or marks a method: {what!r} is neither")
     setattr(what, _ON, "")
     return what
 
@@ -54,6 +61,10 @@ def every(seconds: float) -> Callable[[F], F]:
     return mark
 
 
+class Refused(InvalidMessage):
+    """A payload that does not fit; apart from an `InvalidMessage` that a handler raises."""
+
+
 @dataclass(frozen=True, slots=True)
 class Handler:
     """One handler of an agent class.
@@ -61,14 +72,30 @@ class Handler:
     Attributes:
         name: of the method.
         kind: the message type that it takes, None for untyped JSON.
-        is_async: whether it is a coroutine function.
         takes_payload: False for a method without a parameter.
     """
 
     name: str
     kind: type | None
-    is_async: bool
     takes_payload: bool = True
+
+    def argument(self, envelope: Envelope) -> Any:
+        """What the method is called with: the object itself, or one made from JSON.
+
+        Raises:
+            Refused: the payload does not fit the handler's type.
+        """
+        payload = envelope.payload
+        if self.kind is type(payload):
+            return payload
+        if isinstance(payload, dict) and not envelope.type:
+            payload = {name: value for name, value in payload.items() if name != "type"}
+        if self.kind is None:
+            return payload
+        try:
+            return codec.decode(self.kind, payload)
+        except InvalidMessage as error:
+            raise Refused(error.reason) from None
 
 
 @dataclass(slots=True)
@@ -77,41 +104,44 @@ class Handlers:
 
     by_type: dict[type, Handler] = field(default_factory=dict)
     by_name: dict[str, Handler] = field(default_factory=dict)
-    every: list[tuple[float, Handler]] = field(default_factory=list)
+    every: list[tuple[float, str]] = field(default_factory=list)
 
 
 def collect(cls: type) -> Handlers:
     """Read the marks of a class, its bases' included.
 
     Raises:
-        InvalidSpec: a handler has no annotated parameter, or two handle the same.
+        InvalidSpec: a handler's parameters or annotations don't say what it handles, or two handle
+            the same.
     """
     found = Handlers()
     for name in dir(cls):
         function = inspect.getattr_static(cls, name)
         if hasattr(function, _EVERY):
-            is_async = inspect.iscoroutinefunction(function)
-            found.every.append((getattr(function, _EVERY), Handler(name, None, is_async, False)))
+            found.every.append((getattr(function, _EVERY), name))
         if hasattr(function, _ON):
-            _add(
-                found, cls, _handler(function, name, getattr(function, _ON)), getattr(function, _ON)
-            )
+            label = getattr(function, _ON)
+            _add(found, cls, _handler(function, name, label), label)
     return found
 
 
 def _handler(function: Any, name: str, label: str) -> Handler:
-    is_async = inspect.iscoroutinefunction(function)
     parameters = list(inspect.signature(function).parameters)[1:]
-    hints = get_type_hints(function)
+    if len(parameters) > 1:
+        raise InvalidSpec(f"@on {name}: it takes at most one parameter, the message")
+    try:
+        hints = get_type_hints(function)
+    except NameError as error:
+        raise InvalidSpec(f"@on {name}: an annotation can't be read: {error}") from None
     if isinstance(reply := hints.get("return"), type) and is_dataclass(reply):
         codec.register(reply)
     if label:
-        return Handler(name, None, is_async, bool(parameters))
-    kind = hints.get(parameters[0]) if len(parameters) == 1 else None
+        return Handler(name, None, bool(parameters))
+    kind = hints.get(parameters[0]) if parameters else None
     if not isinstance(kind, type) or not is_dataclass(kind):
         raise InvalidSpec(f"@on {name}: it takes one parameter, annotated with a dataclass")
     codec.register(kind)
-    return Handler(name, kind, is_async)
+    return Handler(name, kind)
 
 
 def _add(found: Handlers, cls: type, handler: Handler, label: str) -> None:

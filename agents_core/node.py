@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +16,7 @@ from agents_core.bus import Bus, Callback, Status, Subscription
 from agents_core.cell import Cell
 from agents_core.child import MAILBOX_MAX, SHUTDOWN_S, Child, Supervisor
 from agents_core.discovery import Announcer, Directory, NodeInfo
-from agents_core.errors import AgentExists, AgentsError, InvalidMessage
+from agents_core.errors import AgentExists, AgentsError, ConnectionClosed, InvalidMessage
 from agents_core.events import Event
 from agents_core.exit import Exit
 from agents_core.ids import agent_id, unique
@@ -33,6 +35,10 @@ from agents_core.timers import Timers
 VERSION = "0.1.0"
 EVENTS_MAX = 200
 """Events that a node remembers for whoever looks later."""
+
+AGENTS_MAX = 2000
+"""Agents in one announcement, so that it stays below a server's default max_payload of 1 MiB; how
+many more there are is said in its `more`."""
 
 _log = logging.getLogger("agents_core")
 
@@ -63,16 +69,17 @@ class Node:
         self.bus = bus
         self.timers = Timers()
         self.router = Router(bus, self.root, self.name, self.timers, self._control)
-        self.recent: list[Event] = []
-        self._trees: list[Tree] = []
+        self.recent: deque[Event] = deque(maxlen=EVENTS_MAX)
+        self._trees: list[Tree] = []  # the top ones, as they were started
         self._memory = InMemoryBackend()
         self._directory = Directory(self.name, self.timers, self._tell_change)
-        self._announcer: Announcer | None = None
+        self._announcer = Announcer(self.timers, self._announce)
         self._subscriptions: dict[str, Subscription] = {}
         self._changes: dict[object, Callable[[], None]] = {}
         self._listeners: dict[object, Callable[[Event], None]] = {}
         self._sequence = 0
         self._closed = False
+        self._leaving = asyncio.Lock()
 
     async def start(self) -> None:
         """Join: subscribe, announce this node, and ask the others who they are."""
@@ -83,14 +90,22 @@ class Node:
         ):
             await self.bus.subscribe(f"{self.root}.{subject}", cb=callback)
         await Service(self).start()
-        self._announcer = Announcer(self.timers, self._announce)
+        self._announcer.start()
         self.bus.on_status(self._on_status)
         self._hello()
 
     def _hello(self) -> None:
-        if self.bus.status is Status.CONNECTED:
-            self.bus.publish(f"{self.root}.hello.{self.name}")
-            self._announce()
+        self._say("hello", {})
+        self._announce()
+
+    def _say(self, what: str, value: Any) -> None:
+        """Tell the other nodes something; what can't be sent is logged, as nobody waits for it."""
+        if self.bus.status not in {Status.CONNECTED, Status.DRAINING}:
+            return
+        try:
+            self.publish_json(f"{self.root}.{what}.{self.name}", value)
+        except AgentsError as error:  # too large, or the buffer is full: the next one may go
+            _log.warning("the %s of node %s can't be sent: %s", what, self.name, error)
 
     def _on_status(self, status: Status) -> None:
         if status is Status.CONNECTED:
@@ -129,6 +144,7 @@ class Node:
         Raises:
             AgentExists: this node hosts that id already.
             RemoteError: the class or its `on_start` raised.
+            ConnectionClosed: the node is closed.
             InvalidAgentId, InvalidSpec: see `Child`.
         """
         child = Child(cls, id, args, kwargs, restart, state, mailbox, shutdown)
@@ -143,23 +159,26 @@ class Node:
         Raises:
             AgentExists: this node hosts an agent of the same id already; nothing was started.
             RemoteError: an agent could not start; those before it were stopped again.
+            ConnectionClosed: the node is closed.
         """
+        if self._closed:
+            raise ConnectionClosed(self.bus.url)
         tree = Tree(self, spec)
+        tree.on_exit = lambda _: self._forget_tree(tree)  # it gave up: the node goes on
+        self._trees.append(tree)
         try:
+            tree.make()
             await tree.start()
-        except AgentsError:
+        except BaseException:  # also when the caller gives up waiting
             self._forget_tree(tree)
             raise
-        self._trees.append(tree)
-        tree.on_exit = lambda _: self._tree_ended(tree)
         return tree
 
-    def cell(self, child: Child, supervisor: str) -> Cell:
+    def cell(self, child: Child, owner: Tree) -> Cell:
         """Make the cell of a child and take its id; called by supervisors."""
-        known = self.router.cells.get(child.id)
-        if known is not None:
+        if child.id in self.router.cells:
             raise AgentExists(child.id)
-        cell = Cell(self, child, self._backend(child.state), supervisor)
+        cell = Cell(self, child, self._backend(child.state), owner)
         self.router.cells[child.id] = cell
         return cell
 
@@ -170,22 +189,20 @@ class Node:
 
     def forget(self, cell: Cell) -> None:
         """Release an agent's id; called by supervisors."""
-        self.router.cells.pop(cell.id, None)
+        del self.router.cells[cell.id]
         subscription = self._subscriptions.pop(cell.id, None)
         if subscription is not None:
             subscription.end()
+        self._trees = [tree for tree in self._trees if tree.children]
         self.changed()
 
     def _forget_tree(self, tree: Tree) -> None:
+        """None of it will run again: its ids are free."""
+        cells = tree.cells()
         tree.discard()
-        for cell in tree.cells():
-            if self.router.cells.get(cell.id) is cell:
-                self.forget(cell)
-
-    def _tree_ended(self, tree: Tree) -> None:
-        """A top supervisor gave up: its ids are free again, the node goes on."""
-        self._trees.remove(tree)
-        self._forget_tree(tree)
+        for cell in cells:
+            self.forget(cell)
+        self._trees = [other for other in self._trees if other is not tree]
 
     def agent(self, id: str, *, sender: str = "") -> AgentRef:
         """A handle to an agent of any node; it need not exist yet.
@@ -206,7 +223,9 @@ class Node:
     async def _control(self, cell: Cell, body: dict[str, Any]) -> Any:
         match body.get("action"):
             case "stop":
-                await self._stop_agent(cell)
+                stopping = cell.owner.stop_child(cell)
+                if not cell.runs(asyncio.current_task()):  # else it would wait for itself
+                    await asyncio.shield(stopping)
             case "kill":
                 cell.kill(str(body.get("reason", "")))
             case "info":
@@ -216,14 +235,6 @@ class Node:
                 return await cell.control(lambda: cell.state.handle(action))
             case other:
                 raise InvalidMessage(f"no control action {other!r}")
-
-    async def _stop_agent(self, cell: Cell) -> None:
-        for tree in self._trees:
-            if (owner := tree.owner_of(cell)) is not None:
-                await owner.stop_child(cell)
-                if not tree.children:
-                    self._trees.remove(tree)
-                return
 
     # -- the other nodes
 
@@ -236,7 +247,7 @@ class Node:
             "mailbox": len(cell.mailbox),
             "handled": cell.handled,
             "restarts": cell.restarts,
-            "supervisor": cell.supervisor,
+            "supervisor": cell.owner.path,
         }
 
     def info(self) -> NodeInfo:
@@ -259,18 +270,14 @@ class Node:
 
     def changed(self) -> None:
         """Something in the status changed; announced within a quarter of a second."""
-        if self._announcer is not None:
-            self._announcer.changed()
+        self._announcer.changed(len(self.router.cells))
 
     def _announce(self, *, left: bool = False) -> None:
-        if self.bus.status not in {Status.CONNECTED, Status.DRAINING}:
-            return
         self._sequence += 1
         status = {**self.info().to_json(), "seq": self._sequence, "left": left}
-        try:
-            self.bus.publish(f"{self.root}.status.{self.name}", jsonvalue.dumps(status))
-        except AgentsError as error:  # too large, or the buffer is full: the next one may go
-            _log.warning("the status of %s can't be announced: %s", self.name, error)
+        if (more := len(status["agents"]) - AGENTS_MAX) > 0:
+            status |= {"agents": status["agents"][:AGENTS_MAX], "more": more}
+        self._say("status", status)
         self._tell_change()
 
     def _take_hello(self, msg: Msg) -> None:
@@ -279,7 +286,7 @@ class Node:
 
     def _tell_change(self) -> None:
         for listener in list(self._changes.values()):
-            listener()
+            _call(listener)
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` when `nodes()` may have changed; the returned function ends it."""
@@ -302,8 +309,7 @@ class Node:
     def _happened(self, event: Event) -> None:
         self._keep(event)
         self.changed()
-        if self.bus.status is Status.CONNECTED:
-            self.bus.publish(f"{self.root}.event.{self.name}", jsonvalue.dumps(event.to_json()))
+        self._say("event", event.to_json())
 
     def _take_event(self, msg: Msg) -> None:
         node = msg.subject.rpartition(".")[2]
@@ -316,9 +322,9 @@ class Node:
             return  # anybody may publish there
 
     def _keep(self, event: Event) -> None:
-        self.recent = [*self.recent[-EVENTS_MAX + 1 :], event]
+        self.recent.append(event)
         for listener in list(self._listeners.values()):
-            listener(event)
+            _call(listener, event)
 
     def on_event(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Call `listener` with each event of any node, until the returned function is called."""
@@ -356,22 +362,25 @@ class Node:
         await self.bus.drain()
 
     async def close(self) -> None:
-        """Stop the agents in order, say good-bye, and close."""
-        await self._leave()
-        await self.bus.close()
+        """Stop the agents in order, say good-bye, and close; a second call waits for the first."""
+        try:
+            await self._leave()
+        finally:
+            await self.bus.close()
 
     async def _leave(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        for tree in reversed(self._trees):
-            await tree.stop()
-            tree.discard()
-        self.router.cells.clear()
-        if self._announcer is not None:
-            self._announcer.stop()
-        self._announce(left=True)
-        self.timers.close()
+        async with self._leaving:
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                for tree in reversed(self._trees):
+                    await tree.stop()
+                    self._forget_tree(tree)
+            finally:
+                self._announcer.stop()
+                self._announce(left=True)
+                self.timers.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -389,3 +398,11 @@ def _add(listeners: dict[object, Any], listener: Any) -> Callable[[], None]:
     key = object()
     listeners[key] = listener
     return lambda: listeners.pop(key, None) and None
+
+
+def _call(listener: Callable[..., object], *arguments: object) -> None:
+    """Call a listener; one that raises must not come between an agent and its supervisor."""
+    try:
+        listener(*arguments)
+    except Exception:
+        _log.exception("a listener raised")

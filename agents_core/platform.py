@@ -1,8 +1,7 @@
 """Where the interpreter runs, chosen at this one place.
 
 The core never imports a host: it asks for the host's `platform` module by name, as the same wheel
-    holds both
-halves and only one of them can be imported on either side.
+holds both halves and only one of them can be imported on either side.
 """
 
 from __future__ import annotations

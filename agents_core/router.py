@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from agents_core.errors import (
     AgentNotFound,
     AgentsError,
     AskTimeout,
+    MailboxFull,
     NoResponders,
     RequestTimeout,
 )
@@ -27,6 +29,11 @@ TYPE_HEADER = "Acore-Type"
 ERROR_HEADER = "Nats-Service-Error"
 CONTROL_S = 15.0
 """Seconds for a control request: longer than the default shutdown time of a child."""
+
+CONTROLS_MAX = 1000
+"""Control requests from other nodes under way at once; more are refused."""
+
+_log = logging.getLogger("agents_core")
 
 Control = Callable[["Cell", dict[str, Any]], Awaitable[Any]]
 
@@ -67,8 +74,8 @@ class Router:
             body, headers = _encode(Message(sender, to, None), payload)
             return _decode(await self._request("to", to, body, headers, timeout), to)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        timer = self._timers.after(timeout, lambda: _expire(future, to, timeout))
         cell.put(Envelope(payload, sender, future))
+        timer = self._timers.after(timeout, lambda: _expire(future, to, timeout))
         try:
             return await future
         finally:
@@ -100,6 +107,8 @@ class Router:
     def arrived(self, msg: Msg) -> None:
         """A message from another node, for an agent of this one; the bus's callback."""
         lane, to, sender = msg.subject.rsplit(".", 3)[1:]
+        if lane not in {"to", "ctl"}:
+            return  # somebody's own subject that happens to have an agent's name in it
         reply = RemoteReply(msg, to) if msg.reply else None
         try:
             cell = self.cells.get(to)
@@ -120,15 +129,17 @@ class Router:
                 reply.set_exception(error)
 
     def _start_control(self, cell: Cell, body: Any, reply: RemoteReply | None) -> None:
+        if len(self._tasks) >= CONTROLS_MAX:
+            raise MailboxFull(cell.id, CONTROLS_MAX)
+        envelope = Envelope(body, "", reply)
+
         async def run() -> None:
             try:
                 result = await self._control(cell, body if isinstance(body, dict) else {})
             except AgentsError as error:
-                if reply is not None:
-                    reply.set_exception(error)
+                envelope.fail(error)
             else:
-                if reply is not None:
-                    reply.set_result(result)
+                envelope.answer(result)
 
         task = asyncio.get_running_loop().create_task(run())
         self._tasks.add(task)
@@ -136,7 +147,10 @@ class Router:
 
 
 class RemoteReply:
-    """Where the answer to a remote ask goes: a message like any other, on the reply subject."""
+    """Where the answer to a remote ask goes: a message like any other, on the reply subject.
+
+    It never raises: that the asker can't be told is not the agent's fault.
+    """
 
     __slots__ = ("_agent", "_done", "_msg")
 
@@ -155,12 +169,15 @@ class RemoteReply:
         try:
             self._send(result, {})
         except AgentsError as error:
-            self._send(faults.to_json(error), faults.headers(error))
+            self.set_exception(error)
 
     def set_exception(self, exception: Exception) -> None:
-        """Send an error reply."""
+        """Send an error reply; the asker of one that can't be sent will time out."""
         self._done = True
-        self._send(faults.to_json(exception), faults.headers(exception))
+        try:
+            self._send(faults.to_json(exception), faults.headers(exception))
+        except AgentsError as error:
+            _log.warning("agent %s can't answer %s: %s", self._agent, self._msg.subject, error)
 
     def _send(self, payload: Any, extra: dict[str, str]) -> None:
         asker = self._msg.subject.rpartition(".")[2]

@@ -60,7 +60,8 @@ class Service:
             found |= {"description": "agents-core node", "endpoints": endpoints}
         elif verb == "STATS":
             handled = {
-                str(cell.id): {"num_requests": cell.handled, "num_errors": 0} for cell in cells
+                str(cell.id): {"num_requests": cell.handled, "num_errors": cell.failures}
+                for cell in cells
             }
             found |= {
                 "started": datetime.fromtimestamp(self._started, UTC).isoformat(),

@@ -6,17 +6,21 @@ Starts children in order, restarts them by the OTP rules, gives up in time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from agents_core.cell import Cell
-from agents_core.child import Child, Supervisor
+from agents_core.child import Supervisor
 from agents_core.errors import AgentsError, RestartLimitReached
 from agents_core.exit import SHUTDOWN, Exit
 from agents_core.restart import Intensity, Restart, affected, wants_restart
 
 if TYPE_CHECKING:
     from agents_core.node import Node
+
+
+STARTING = frozenset({"starting", "restarting"})
+"""Phases in which an agent can be killed, but not yet stopped."""
 
 
 class Tree:
@@ -27,7 +31,6 @@ class Tree:
     """
 
     def __init__(self, node: Node, spec: Supervisor, path: str = "") -> None:
-        self.id = spec.name
         self.spec = spec
         self.restart: Restart = spec.restart
         self.path = f"{path}/{spec.name}".lstrip("/")
@@ -37,42 +40,54 @@ class Tree:
         self._node = node
         self._intensity = Intensity(spec.max_restarts, spec.max_seconds)
         self._lock = asyncio.Lock()
+        self._unwanted: set[Cell] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- life
 
+    def make(self) -> None:
+        """Make the children, all the way down: every id is taken before anything starts.
+
+        Raises:
+            AgentExists: an id is taken already.
+            Unsupported: a child's state can't be kept here.
+        """
+        for spec in self.spec.children:
+            if isinstance(spec, Supervisor):
+                tree = Tree(self._node, spec, self.path)
+                self._add(tree)
+                tree.make()
+            else:
+                self._add(self._node.cell(spec, self))
+
+    def _add(self, child: Cell | Tree) -> None:
+        self.children.append(child)
+        child.on_exit = lambda reason: self._exited(child, reason)
+
     async def start(self, before: Exit | None = None) -> None:
         """Start the children in order (S1); if one fails, stop those that run, in reverse (S2).
 
+        Children that were removed before, as temporary ones that ended, do not come back.
+
         Raises:
-            AgentsError: what a child's start raised.
+            RemoteError: a child could not start.
         """
-        self._intensity = Intensity(self.spec.max_restarts, self.spec.max_seconds)
-        if not self.children:
-            self.children = [self._make(child) for child in self.spec.children]
-        self.phase = "running"
-        for child in self.children:
+        async with self._lock:
+            self._intensity = Intensity(self.spec.max_restarts, self.spec.max_seconds)
+            self.phase = "running"
             try:
-                await child.start(before)
-            except AgentsError:
+                for child in self.children:
+                    await child.start(before)
+            except BaseException:  # also when whoever waits for the start gives up
                 self.phase = "failed"
                 await self._stop_children(self.children)
                 raise
 
-    def _make(self, spec: Child | Supervisor) -> Cell | Tree:
-        child: Cell | Tree
-        if isinstance(spec, Supervisor):
-            child = Tree(self._node, spec, self.path)
-        else:
-            child = self._node.cell(spec, self.path)
-        child.on_exit = lambda reason: self._exited(child, reason)
-        return child
-
-    async def stop(self, reason: Exit = SHUTDOWN) -> None:
+    async def stop(self) -> None:
         """Stop the children in reverse order, each within its shutdown time."""
         self.phase = "stopped"
         for cell in self.cells():
-            if cell.phase == "restarting":
+            if cell.phase in STARTING:
                 cell.kill("its supervisor stops")  # else a start that hangs would hold the lock
         async with self._lock:
             await self._stop_children(self.children)
@@ -85,6 +100,7 @@ class Tree:
         """None of it will run again."""
         for child in self.children:
             child.discard()
+        self.children.clear()
 
     def cells(self) -> list[Cell]:
         """Every agent below, in start order."""
@@ -93,37 +109,46 @@ class Tree:
             found += child.cells() if isinstance(child, Tree) else [child]
         return found
 
-    def owner_of(self, cell: Cell) -> Tree | None:
-        """The supervisor, this one or one below, that has the cell as a child."""
-        if cell in self.children:
-            return self
-        trees = (child for child in self.children if isinstance(child, Tree))
-        return next((owner for tree in trees if (owner := tree.owner_of(cell))), None)
+    def stop_child(self, child: Cell) -> asyncio.Task[None]:
+        """Stop an agent for good: an orderly end that somebody asked for is not restarted (M1).
 
-    async def stop_child(self, child: Cell | Tree) -> None:
-        """Stop one child for good: an orderly end that somebody asked for is not restarted (M1)."""
+        The returned task goes on also when whoever waits for it gives up.
+        """
+        self._unwanted.add(child)
+        if child.phase in STARTING:
+            child.kill("stopped before it had started")
+        return self._begin(self._stop_child(child))
+
+    async def _stop_child(self, child: Cell) -> None:
         async with self._lock:
             await child.stop()
-            self._remove(child)
+            if child in self.children:  # else: it ended by itself meanwhile
+                self._remove(child)
 
     def _remove(self, child: Cell | Tree) -> None:
         self.children.remove(child)
+        cells = child.cells() if isinstance(child, Tree) else [child]
         child.discard()
-        for cell in child.cells() if isinstance(child, Tree) else [child]:
+        for cell in cells:
+            self._unwanted.discard(cell)
             self._node.forget(cell)
 
     # -- restarting
 
-    def _exited(self, child: Cell | Tree, reason: Exit) -> None:
-        task = asyncio.get_running_loop().create_task(self._handle_exit(child, reason))
+    def _begin(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _exited(self, child: Cell | Tree, reason: Exit) -> None:
+        self._begin(self._handle_exit(child, reason))
 
     async def _handle_exit(self, child: Cell | Tree, reason: Exit) -> None:
         async with self._lock:
             if self.phase != "running" or child not in self.children or child.phase == "running":
                 return  # a sibling's exit, or the end of all, has seen to it
-            if wants_restart(child.restart, reason):
+            if wants_restart(child.restart, reason) and child not in self._unwanted:
                 await self._restart(child, reason)
             else:
                 self._remove(child)
@@ -150,12 +175,12 @@ class Tree:
             except AgentsError as error:
                 reason = Exit.of(error)
                 await asyncio.sleep(0)  # everybody else gets a turn between attempts
+                todo = [other for other in todo if other not in self._unwanted]
 
     async def _give_up(self) -> None:
         """End the remaining children in reverse order and tell the supervisor above (I3)."""
         self.phase = "failed"
         error = RestartLimitReached(self.path, self.spec.max_restarts, self.spec.max_seconds)
         await self._stop_children(self.children)
-        self.discard()
         self._node.gave_up(self, Exit.of(error))
         self.on_exit(SHUTDOWN)
