@@ -50,8 +50,9 @@ some 150 chunks, takes about 8 s, so that one can watch it and close a tab in th
 PACE_MAX_MS = 10_000.0
 """The longest rest; beyond it the page would look dead."""
 
-LEASE_S = 10.0
-"""Seconds in which a chunk has to be reported; counting one takes milliseconds, also in a tab."""
+LEASE_S = 3.0
+"""Seconds in which a chunk has to be reported; counting one takes milliseconds, also in a tab, and
+one that is late after all is still taken."""
 
 CHECK_S = 0.5
 """Seconds between two looks at the leases and at who left."""
