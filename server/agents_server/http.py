@@ -42,8 +42,8 @@ def application(site: Site, nats: str, missing: Callable[[], list[str]]) -> ASGI
         return Response(text, media_type=kind, headers={"Cache-Control": REVALIDATE})
 
     async def project(request: Request) -> Response:
-        accept = request.headers.get("accept", "")
-        found = site.index.project(request.path_params["name"], accept)
+        accept, base = request.headers.get("accept", ""), str(request.base_url).rstrip("/")
+        found = site.index.project(request.path_params["name"], accept, base)
         if found is None:
             return PlainTextResponse("no such project", 404)
         return Response(found[0], media_type=found[1], headers={"Cache-Control": REVALIDATE})
@@ -58,6 +58,7 @@ def application(site: Site, nats: str, missing: Callable[[], list[str]]) -> ASGI
         Route("/readyz", readyz),
         Route("/simple/", simple),
         Route("/simple/{name}/", project),
+        Route("/simple//{name}/", project),  # micropip adds a slash to the one that users write
         Route("/{path:path}", file),
     ]
     return SecurityHeaders(Starlette(routes=routes), policy(nats, site.settings["pyodide"]))

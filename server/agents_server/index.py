@@ -78,23 +78,29 @@ class Index:
         links = "".join(f'<a href="/simple/{name}/">{name}</a><br>\n' for name in self.projects)
         return _html("Simple index", links)
 
-    def project(self, name: str, accept: str) -> tuple[str, str] | None:
-        """The files of one project; None if there is no such project."""
+    def project(self, name: str, accept: str, base: str) -> tuple[str, str] | None:
+        """The files of one project; None if there is no such project.
+
+        Args:
+            name: of the project, normalized or not.
+            accept: the client's Accept header.
+            base: the server's own URL: micropip 0.11 takes nothing but absolute URLs from JSON.
+        """
         name = canonicalize_name(name)
         wheels = [wheel for wheel in self.wheels if wheel.project == name]
         if not wheels:
             return None
         if JSON_TYPE in accept:
             versions = sorted({wheel.version for wheel in wheels})
-            files = [_file(wheel) for wheel in wheels]
+            files = [_file(wheel, base) for wheel in wheels]
             return _json({"name": name, "versions": versions, "files": files})
-        return _html(f"Links for {name}", "".join(_link(wheel) for wheel in wheels))
+        return _html(f"Links for {name}", "".join(_link(wheel, base) for wheel in wheels))
 
 
-def _file(wheel: Wheel) -> dict[str, Any]:
+def _file(wheel: Wheel, base: str) -> dict[str, Any]:
     return {
         "filename": wheel.path.name,
-        "url": wheel.url,
+        "url": base + wheel.url,
         "hashes": {"sha256": wheel.sha256},
         "requires-python": wheel.requires_python or None,
         "size": wheel.path.stat().st_size,
@@ -102,9 +108,9 @@ def _file(wheel: Wheel) -> dict[str, Any]:
     }
 
 
-def _link(wheel: Wheel) -> str:
+def _link(wheel: Wheel, base: str) -> str:
     requires = html.escape(wheel.requires_python, quote=True)
-    url = f"{wheel.url}#sha256={wheel.sha256}"
+    url = f"{base}{wheel.url}#sha256={wheel.sha256}"
     return f'<a href="{url}" data-requires-python="{requires}">{wheel.path.name}</a><br>\n'
 
 

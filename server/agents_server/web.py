@@ -76,6 +76,7 @@ def _bind(host: str, port: int) -> socket.socket:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             found.bind((host, number))
+            found.listen()
         except OSError as error:
             found.close()
             failure = TransportError(f"http://{host}:{port}", reason(error))

@@ -47,7 +47,7 @@ def test_in_a_page_of_another_origin(page: Page, app: App, pyodide: Path) -> Non
         **{f"/pyodide/{path.name}": path for path in pyodide.iterdir()},
     }
     project = app.get("/simple/micropip/", accept="application/vnd.pypi.simple.v1+json")
-    micropip = app.url.rstrip("/") + project["files"][0]["url"]
+    micropip = project["files"][0]["url"]
     with serve(content) as url:
         page.goto(f"{url}/index.html")
         answer = page.evaluate(INSTALL, [f"{url}/pyodide/", micropip, f"{app.url}simple/"])
