@@ -26,10 +26,11 @@ class Panel {
   #leave = new AbortController();
   #unsubscribe;
   #parts = {};
-  #report = null;
-  #hosts = new Map(); // agent id: {node, host}, of the counters that run now
+  #report = null; // what the totals said last
+  #hosts = new Map(); // agent id: server or browser, of the agents that run now
   #connected = false;
-  #announced = "";
+  #announced = ""; // the run whose end was said
+  #table = { run: "", rows: [] };
 
   constructor(element, runtime) {
     this.#runtime = runtime;
@@ -91,8 +92,12 @@ class Panel {
   #columns() {
     this.#parts.counters = new Bars("Who counted how much", ["Counter", "Words", "Chunks"]);
     this.#parts.top = new Bars("Most frequent words", ["Word", "Count"]);
+    const words = node("div", { className: "wordcount-words", tabIndex: 0 });
+    words.setAttribute("role", "group");
+    words.setAttribute("aria-label", "Words, scrollable");
+    words.append(this.#parts.top.element);
     const columns = node("div", { className: "wordcount-columns" });
-    columns.append(this.#parts.counters.element, this.#parts.top.element);
+    columns.append(this.#parts.counters.element, words);
     return columns;
   }
 
@@ -124,8 +129,8 @@ class Panel {
   #takeNodes(nodes) {
     const before = this.#hosts.has("totals");
     this.#hosts.clear();
-    for (const { node, host, agents } of nodes) {
-      for (const { id } of agents) this.#hosts.set(id, { node, host });
+    for (const { host, agents } of nodes) {
+      for (const { id } of agents) this.#hosts.set(id, host);
     }
     if (this.#hosts.has("totals") && (!before || !this.#report)) this.#refresh();
     else if (this.#report) this.#paint();
@@ -161,6 +166,14 @@ class Panel {
     await this.#runtime.ask("splitter", { type: "start" });
   }
 
+  /** The run is over: get the final table, longer than what is published as it grows. */
+  async #finish() {
+    const table = await this.#runtime.ask("totals", { type: "table", limit: TABLE_ROWS });
+    if (!table.done) return; // somebody began another run
+    this.#table = table;
+    this.#paint();
+  }
+
   async #crash() {
     await this.#runtime.control(`counter-${this.#runtime.node}`, "kill");
     this.#say("This tab’s counter was crashed; its supervisor restarts it.");
@@ -171,11 +184,13 @@ class Panel {
   #paint() {
     const { file, chunks, counted, words, distinct, seconds, run, done, exact } = this.#report;
     if (!run) {
-      this.#show("empty", `Waiting for the first counter of a tab to count ${name(file)}…`);
+      this.#show("empty", `Waiting for the first counter of a tab to count ${fileName(file)}…`);
       return;
     }
     const state = done ? "done" : "counting";
-    this.#show(state, `${counted} of ${chunks} chunks of ${name(file)}`);
+    const away = this.#hosts.size > 0 && !this.#hosts.has("totals");
+    const last = away ? " · the server node is away, this is what it said last" : "";
+    this.#show(state, `${counted} of ${chunks} chunks of ${fileName(file)}${last}`);
     this.#parts.bar.max = chunks;
     this.#parts.bar.value = counted;
     this.#parts.words.textContent = number(words);
@@ -184,11 +199,18 @@ class Panel {
     this.#parts.rate.textContent = seconds > 0 ? `${number(Math.round(words / seconds))}/s` : "–";
     this.#paintBadge(done, exact);
     this.#parts.counters.show(this.#counters());
-    this.#parts.top.show(this.#report.top.map(([word, n]) => ({ key: word, label: word, value: n })));
+    this.#paintWords(this.#table.run === run ? this.#table.rows : this.#report.top);
     if (done && exact !== null && this.#announced !== run) {
       this.#announced = run;
       this.#say(`Counted ${number(words)} words in ${seconds.toFixed(1)} seconds. ${verdict(exact)}`);
+      this.#do(() => this.#finish());
     }
+  }
+
+  #paintWords(rows) {
+    const of = `The ${rows.length} most frequent of ${number(this.#report.distinct)} words`;
+    this.#parts.top.caption.textContent = rows.length ? of : "Most frequent words";
+    this.#parts.top.show(rows.map(([word, n], place) => ({ key: place, label: word, value: n })));
   }
 
   #paintBadge(done, exact) {
@@ -201,12 +223,11 @@ class Panel {
 
   #counters() {
     const rows = Object.entries(this.#report.counters).map(([id, { chunks, words }]) => {
-      const name = id.replace(/^counter-/, "");
-      const running = this.#hosts.get(id);
-      const own = name === this.#runtime.node;
-      const where = own ? "this tab" : running ? (HOSTS[running.host] ?? running.host) : "gone";
-      const detail = `${number(chunks)}`;
-      return { key: id, label: name, note: where, own, gone: !running, value: words, detail };
+      const label = id.replace(/^counter-/, "");
+      const own = label === this.#runtime.node;
+      const gone = !own && !this.#hosts.has(id);
+      const note = own ? "this tab" : gone ? "gone" : HOSTS[this.#hosts.get(id)];
+      return { key: id, label, note, own, gone, value: words, detail: number(chunks) };
     });
     return rows.sort((a, b) => a.key.localeCompare(b.key));
   }
@@ -215,6 +236,7 @@ class Panel {
     const root = this.#root;
     root.dataset.state = state;
     this.#parts.text.textContent = text;
+    this.#parts.text.role = state === "error" ? "alert" : null;
     this.#parts.again.disabled = state === "error";
     this.#parts.crash.disabled = state === "error";
   }
@@ -224,6 +246,7 @@ class Panel {
   }
 }
 
+const TABLE_ROWS = 200; // of the final table; more are for `{"type": "table"}`
 const FIGURES = [
   ["words", "words"],
   ["distinct", "different"],
@@ -247,7 +270,8 @@ class Bars {
     const thead = node("thead");
     thead.append(head);
     this.element = node("table", { className: "wordcount-bars" });
-    this.element.append(node("caption", { textContent: caption }), thead, this.#body);
+    this.caption = node("caption", { textContent: caption });
+    this.element.append(this.caption, thead, this.#body);
   }
 
   /** Show rows {key, label, value} with, if wanted, note, detail, own and gone. */
@@ -268,25 +292,26 @@ class Bars {
     });
   }
 
-  #make({ key, label, detail }) {
+  #make({ key, detail }) {
     const row = node("tr");
     const name = node("th");
     name.scope = "row";
     const bar = node("span", { className: "wordcount-bar" });
     bar.setAttribute("aria-hidden", "true");
-    const text = node("span", { className: "wordcount-label", textContent: label, title: label });
+    const text = node("span", { className: "wordcount-label" });
     const note = node("small");
-    name.append(bar, text, note);
+    name.append(bar, text, " ", note);
     const value = node("td");
     row.append(name, value);
     const last = detail === undefined ? null : node("td");
     if (last) row.append(last);
-    const made = { row, bar, note, value, last };
+    const made = { row, bar, text, note, value, last };
     this.#rows.set(key, made);
     return made;
   }
 
-  #fill({ row, bar, note, value, last }, data, most) {
+  #fill({ row, bar, text, note, value, last }, data, most) {
+    text.textContent = text.title = data.label;
     bar.style.setProperty("--share", `${(100 * data.value) / most}%`);
     note.textContent = data.note ?? "";
     note.hidden = !data.note;
@@ -314,4 +339,4 @@ function verdict(exact) {
 }
 
 const number = (value) => value.toLocaleString("en");
-const name = (path) => path.split(/[\\/]/).pop();
+const fileName = (path) => path.split(/[\\/]/).pop();
