@@ -1,0 +1,1 @@
+"""What tests of agents and buses need: scripted peers, and promises to check."""
