@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from agents_core.agent import Agent
 from agents_core.context import Context
 from agents_core.errors import AgentsError, InvalidMessage, RemoteError, UnhandledMessage
-from agents_core.exit import NORMAL, SHUTDOWN, Exit, Kind
+from agents_core.exit import NORMAL, SHUTDOWN, TRACEBACK_CHARS_MAX, Exit, Kind
 from agents_core.handlers import Refused
 from agents_core.ids import AgentId
 from agents_core.mailbox import Control, Envelope, Item, Mailbox
@@ -397,6 +397,11 @@ def _abandon(task: asyncio.Task[None]) -> None:
 
 
 def _stack(task: asyncio.Task[None]) -> str:
-    """Where a task was when it was killed."""
-    lines = [f"  {frame.f_code.co_filename}:{frame.f_lineno}" for frame in task.get_stack()]
-    return "\n".join(["killed while at", *lines])
+    """Where a task was when it was killed, down to what it waited for."""
+    lines = ["killed while at"]
+    awaited: Any = task.get_coro()
+    while frame := getattr(awaited, "cr_frame", None):
+        code = frame.f_code
+        lines.append(f'  File "{code.co_filename}", line {frame.f_lineno}, in {code.co_name}')
+        awaited = awaited.cr_await
+    return "\n".join(lines)[-TRACEBACK_CHARS_MAX:]

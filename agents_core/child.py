@@ -77,6 +77,8 @@ class Supervisor:
 
     def __post_init__(self) -> None:
         agent_id(self.name)
+        if wrong := [c for c in self.children if not isinstance(c, Child | Supervisor)]:
+            raise InvalidSpec(f"{wrong[0]!r} is neither a Child nor a Supervisor")
         _one_of("strategy", self.strategy, Strategy)
         _one_of("restart", self.restart, Restart)
         if self.max_restarts < 0 or self.max_seconds <= 0:

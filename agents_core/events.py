@@ -44,10 +44,10 @@ class Event:
         agent, type, kind = (str(data.get(key, "")) for key in ("agent", "type", "kind"))
         reason = data.get("reason")
         found = None
-        if isinstance(reason, dict) and reason.get("kind") in set(Kind):
+        if isinstance(reason, dict) and reason.get("kind") in list(Kind):
             words = (str(reason.get("type", "")), str(reason.get("message", "")))
             found = Exit(Kind(reason["kind"]), *words, str(data.get("traceback", "")))
-        return cls(node, agent, type, kind, found, float(stamp))
+        return cls(node, agent, type, kind, found, stamp)
 
     def to_json(self) -> dict[str, Any]:
         """For the wire and for the page."""

@@ -1,0 +1,66 @@
+"""Specifications that make no sense are refused when they are made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agents_core import AgentConfig, AgentId, Child, Supervisor
+from agents_core.child import MAILBOX_MAX, SHUTDOWN_S
+from agents_core.errors import InvalidAgentId, InvalidSpec
+from tests.core.sample import Counter
+
+
+def test_the_defaults() -> None:
+    child = Child(Counter, "c")
+    assert (child.restart, child.mailbox, child.shutdown) == ("permanent", MAILBOX_MAX, SHUTDOWN_S)
+    supervisor = Supervisor()
+    assert (supervisor.strategy, supervisor.max_restarts, supervisor.max_seconds) == (
+        "one_for_one",
+        3,
+        5.0,
+    )
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "a b", "*", ">", "x" * 129, "é", 5])
+def test_ids_are_one_token_of_a_subject(name: Any) -> None:
+    with pytest.raises(InvalidAgentId):
+        Child(Counter, name)
+    with pytest.raises(InvalidAgentId):
+        Supervisor(name=name)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cls": int},
+        {"cls": Counter(), "id": "c"},
+        {"restart": "sometimes"},
+        {"mailbox": 0},
+        {"shutdown": -1},
+    ],
+)
+def test_wrong_children(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidSpec):
+        Child(**{"cls": Counter, "id": "c", **wrong})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"strategy": "two_for_one"},
+        {"restart": "sometimes"},
+        {"max_restarts": -1},
+        {"max_seconds": 0},
+        {"children": [Counter]},
+    ],
+)
+def test_wrong_supervisors(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidSpec):
+        Supervisor(**wrong)
+
+
+def test_the_seed_s_configuration() -> None:
+    assert AgentConfig(AgentId("a")).state == "memory"
+    assert AgentConfig(AgentId("a"), "file:./state").state == "file:./state"

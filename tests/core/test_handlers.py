@@ -1,0 +1,142 @@
+"""Which method handles what: read once per class, wrong classes refused when they are made."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pytest
+
+from agents_core import Agent, connect, every, on
+from agents_core.codec import known
+from agents_core.errors import InvalidMessage, InvalidSpec
+from agents_core.handlers import Refused
+from agents_core.mailbox import Envelope
+from tests.core.sample import Add, Counter, Total
+
+
+def test_a_class_knows_its_handlers_by_type_and_by_name() -> None:
+    assert Counter.handlers.by_type[Add].name == "add"
+    assert Counter.handlers.by_name["Add"] is Counter.handlers.by_type[Add]
+    assert not Counter.handlers.by_name["total"].takes_payload
+    assert Counter.handlers.by_name["echo"].takes_payload
+
+
+def test_types_that_handlers_take_and_return_are_known_by_name() -> None:
+    assert (known("Add"), known("Total"), known("nothing")) == (Add, Total, None)
+
+
+def test_handlers_are_inherited_and_replaced() -> None:
+    class More(Counter):
+        @on("total")
+        def total_twice(self) -> None: ...
+
+        total = None  # type: ignore[assignment]
+
+        @every(1)
+        def tick(self) -> None: ...
+
+    assert More.handlers.by_name["total"].name == "total_twice"
+    assert More.handlers.by_type[Add].name == "add"
+    assert More.handlers.every == [(1.0, "tick")]
+    assert Counter.handlers.every == []
+
+
+def test_the_argument_is_the_object_itself_or_made_from_json() -> None:
+    add, echo = Counter.handlers.by_type[Add], Counter.handlers.by_name["echo"]
+    message = Add(1)
+    assert add.argument(Envelope(message, "s")) is message
+    assert add.argument(Envelope({"type": "Add", "n": 2}, "s")) == Add(2)
+    assert add.argument(Envelope({"n": 2}, "s", type="Add")) == Add(2)
+    assert echo.argument(Envelope({"type": "echo", "n": 2}, "s")) == {"n": 2}
+    assert echo.argument(Envelope({"type": "mine"}, "s", type="echo")) == {"type": "mine"}
+    with pytest.raises(Refused):
+        add.argument(Envelope({"type": "Add"}, "s"))
+
+
+async def test_a_decorated_plain_method_may_return_an_awaitable() -> None:
+    def traced(function: Any) -> Any:
+        @functools.wraps(function)
+        def wrapper(self: Any, payload: Any) -> Any:
+            return function(self, payload)
+
+        return wrapper
+
+    class Traced(Agent):
+        @on("x")
+        @traced
+        async def x(self, payload: Any) -> Any:
+            return payload["n"]
+
+    async with connect("local://") as node:
+        traced_agent = await node.spawn(Traced, "t")
+        assert await traced_agent.ask({"type": "x", "n": 1}) == 1
+
+
+def test_a_payload_that_does_not_fit_is_an_invalid_message() -> None:
+    assert issubclass(Refused, InvalidMessage)
+
+
+def no_parameter() -> None:
+    class Wrong(Agent):
+        @on
+        def handle(self) -> None: ...
+
+
+def not_annotated() -> None:
+    class Wrong(Agent):
+        @on
+        def handle(self, x) -> None: ...  # type: ignore[no-untyped-def]
+
+
+def not_a_dataclass() -> None:
+    class Wrong(Agent):
+        @on
+        def handle(self, x: int) -> None: ...
+
+
+def two_parameters() -> None:
+    class Wrong(Agent):
+        @on("name")
+        def handle(self, x: int, y: int) -> None: ...
+
+
+def unreadable() -> None:
+    class Wrong(Agent):
+        @on
+        def handle(self, x: Missing) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+
+def two_of_a_name() -> None:
+    class Wrong(Agent):
+        @on("a")
+        def one(self) -> None: ...
+
+        @on("a")
+        def two(self) -> None: ...
+
+
+def a_type_in_place_of_a_name() -> None:
+    on(Add)  # type: ignore[type-var]
+
+
+def never() -> None:
+    every(0)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (no_parameter, "dataclass"),
+        (not_annotated, "dataclass"),
+        (not_a_dataclass, "dataclass"),
+        (two_parameters, "at most one parameter"),
+        (unreadable, "Missing"),
+        (two_of_a_name, "both handle a"),
+        (a_type_in_place_of_a_name, "neither"),
+        (never, "more than 0"),
+    ],
+)
+def test_wrong_classes_are_refused_at_once(make: Any, words: str) -> None:
+    with pytest.raises(InvalidSpec, match=words):
+        make()
