@@ -48,15 +48,16 @@ class Site:
                 assets[pyodide + name] = Asset.packed_once(folder / name, IMMUTABLE, store)
             locked = lock(folder / LOCK_FILE, [wheel.path for wheel in wheels], store)
             assets[pyodide + LOCK_FILE] = Asset.of(locked, ".json", REVALIDATE)
+        files = {**project.pages(), **(example.pages() if example else {})}
         settings = {
             "version": VERSION,
             "space": config.space,
             "pyodide": pyodide,
             "wheel": next(w.url for w in wheels if w.project == "agents-core"),
             "index": "/simple/",
+            "bytes": sum(len(asset.body) for path, asset in assets.items() if _at_boot(path)),
             "example": example.describe() if example else None,
         }
-        files = {**project.pages(), **(example.pages() if example else {})}
         return cls(settings, assets, files, Index(wheels))
 
     def find(self, path: str) -> Asset | None:
@@ -65,3 +66,8 @@ class Site:
             file = self.files[path]
             return Asset.of(file.read_bytes(), file.suffix, REVALIDATE)
         return self.assets.get(path)
+
+
+def _at_boot(path: str) -> bool:
+    """Whether a page downloads it by `fetch` at its start: what its progress bar counts."""
+    return path.endswith((".wasm", ".zip", ".json")) or path.startswith("/wheels/agents_core-")
