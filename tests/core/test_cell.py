@@ -1,8 +1,9 @@
-"""One agent's life: instances come and go, the mailbox stays, nothing of an old one reaches a new."""
+"""One agent's life: instances come and go, nothing of an old one reaches a new one."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -248,7 +249,7 @@ async def test_a_burst_leaves_turns_to_others(monkeypatch: pytest.MonkeyPatch) -
             while cell.handled < before + 10:
                 done.append(cell.handled - before)
                 await asyncio.sleep(0)
-            assert all(later - earlier <= 3 for earlier, later in zip(done, done[1:], strict=False))
+            assert all(later - earlier <= 3 for earlier, later in itertools.pairwise(done))
 
 
 async def test_control_goes_ahead_of_messages_and_is_bounded() -> None:

@@ -1,4 +1,4 @@
-"""Typed messages as JSON: what an annotation says is what a handler gets, or the message is refused."""
+"""Typed messages as JSON: a handler gets what its annotation says, or the message is refused."""
 
 from __future__ import annotations
 

@@ -1,448 +1,306 @@
-"""Agents on nodes: local and remote the same, failures with names, supervision that shows."""
+"""One process that hosts agents: ids, events, listeners, what happens at the end."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import logging
 from typing import Any
 
 import pytest
 
 from agents_core import (
     Agent,
+    AgentConfig,
+    AgentId,
     Child,
-    Clear,
-    Delete,
     Event,
-    Get,
-    List,
-    Message,
+    InMemoryBackend,
+    LocalBus,
     Node,
-    Store,
     Supervisor,
     connect,
-    every,
-    on,
+    platform,
 )
+from agents_core.bus import Status
 from agents_core.errors import (
     AgentExists,
-    AgentNotFound,
     AgentStopped,
-    AskTimeout,
+    ConnectionClosed,
     EncodeError,
     InvalidAgentId,
-    InvalidMessage,
     InvalidSpec,
-    MailboxFull,
+    InvalidSubject,
     RemoteError,
-    UnhandledMessage,
+    Unsupported,
 )
-from agents_core.ids import unique
+from agents_core.node import EVENTS_MAX
+from tests.core.sample import Add, Counter, Events, Member, pair, until
 
 
-@dataclass
-class Add:
-    n: int
-
-
-@dataclass
-class Total:
-    value: int
-
-
-class Counter(Agent):
-    async def on_start(self) -> None:
-        self.value = await self.state.get("value", 0)
-
-    @on
-    async def add(self, m: Add) -> int:
-        self.value += m.n
-        await self.state.set("value", self.value)
-        return self.value
-
-    @on("total")
-    def total(self) -> Total:
-        return Total(self.value)
-
-    @on("boom")
-    def boom(self, payload: dict[str, Any]) -> None:
-        raise ValueError(payload.get("why", "boom"))
-
-    @on("hang")
-    async def hang(self) -> None:
-        await asyncio.get_running_loop().create_future()
-
-    @on("who")
-    def who(self) -> str:
-        return self.ctx.sender
-
-    @on("odd")
-    def odd(self) -> object:
-        return object()
-
-
-class Events:
-    """Collects a node's events and waits for one."""
-
-    def __init__(self, node: Node) -> None:
-        self.seen: list[Event] = []
-        self._news = asyncio.Event()
-        node.on_event(self._take)
-
-    def _take(self, event: Event) -> None:
-        self.seen.append(event)
-        self._news.set()
-
-    async def wait(self, kind: str, agent: str = "") -> Event:
-        while True:
-            for event in self.seen:
-                if event.kind == kind and agent in {"", event.agent}:
-                    self.seen.remove(event)
-                    return event
-            self._news.clear()
-            await self._news.wait()
-
-
-def pair() -> tuple[Any, Any]:
-    """Two nodes that share a hub nobody else has."""
-    hub = f"local://{unique()}"
-    return connect(hub, name="one"), connect(hub, name="two")
-
-
-async def test_ask_and_tell_are_the_same_locally_and_remotely() -> None:
-    first, second = pair()
-    async with first as one, second as two:
-        local = await one.spawn(Counter, "c")
-        remote = two.agent("c")
-        for ref in (local, remote):
-            ref.tell(Add(1))
-            assert await ref.ask(Add(1)) in {2, 4}
-            assert await ref.ask({"type": "Add", "n": 0}) in {2, 4}
-            assert await ref.ask("total") in [Total(2), Total(4)]
-        assert (await local.ask("who"), await remote.ask("who")) == ("one", "two")
-
-
-async def test_a_local_message_is_neither_encoded_nor_copied() -> None:
-    class Keeper(Agent):
-        def on_message(self, message: Message) -> Any:
-            return message.payload
-
-    async with connect("local://") as node:
-        keeper, thing = await node.spawn(Keeper, "k"), object()
-        assert await keeper.ask(thing) is thing
-
-
-async def test_a_plain_request_is_answered_with_the_five_fields() -> None:
-    async with connect("local://") as node:
-        await node.spawn(Counter, "c")
-        reply = await node.request(
-            "acore.default.to.c.anybody", b'{"payload": {"type": "Add", "n": 5}}'
-        )
-        assert b'"payload":5' in reply.data
-        assert b'"from":"c","to":"anybody"' in reply.data
-        reply = await node.request("acore.default.to.c.anybody", b"not json")
-        assert reply.headers["Nats-Service-Error-Code"] == "400"
-
-
-@pytest.mark.parametrize("remote", [False, True])
-async def test_errors_have_the_same_names_everywhere(remote: bool) -> None:
-    first, second = pair()
-    async with first as one, second as two:
-        await one.spawn(Counter, "c")
-        ref = (two if remote else one).agent("c")
-        with pytest.raises(UnhandledMessage, match="nope"):
-            await ref.ask({"type": "nope"})
-        for bad in ({"n": "1"}, {}, {"n": 1, "m": 2}, {"n": True}):
-            with pytest.raises(InvalidMessage):
-                await ref.ask({"type": "Add", **bad})
-        with pytest.raises(RemoteError, match="because") as caught:
-            await ref.ask({"type": "boom", "why": "because"})
-        assert "ValueError: because" in caught.value.traceback
-        with pytest.raises(AskTimeout, match="unknown"):
-            await ref.ask("hang", timeout=0.01)
-        await ref.kill()
-        assert await ref.ask(Add(0)) == 0
-        with pytest.raises(AgentNotFound):
-            await (two if remote else one).agent("nobody").ask("x")
-
-
-async def test_what_has_no_json_form_can_not_leave_the_node() -> None:
-    first, second = pair()
-    async with first as one, second as two:
-        await one.spawn(Counter, "c")
-        for value in (object(), float("nan"), {1: 2}, "\ud800", [[object()]]):
-            with pytest.raises(EncodeError):
-                two.agent("c").tell(value)
-        with pytest.raises(EncodeError):
-            await two.agent("c").ask("odd")
-
-
-async def test_a_restarted_agent_has_its_state_and_its_mailbox() -> None:
-    async with connect("local://") as node:
-        events = Events(node)
+async def test_spawn_gives_a_handle_to_an_agent_that_has_started() -> None:
+    async with connect("local://", name="n") as node:
         counter = await node.spawn(Counter, "c")
-        await counter.ask(Add(3))
-        counter.tell({"type": "boom"})
-        after = asyncio.create_task(counter.ask(Add(1)))
-        crash = await events.wait("crashed")
-        assert crash.reason is not None
-        assert "ValueError: boom" in crash.reason.traceback
-        assert await after == 4
-        await events.wait("restarted")
-        assert (await counter.info())["restarts"] == 1
-
-
-async def test_a_full_mailbox_refuses() -> None:
-    first, second = pair()
-    async with first as one, second as two:
-        counter = await one.spawn(Counter, "c", mailbox=2)
-        counter.tell("hang")
-        counter.tell("hang")
-        with pytest.raises(MailboxFull, match="2 messages"):
-            counter.tell("hang")
-        await asyncio.sleep(0)
-        counter.tell("hang")
-        with pytest.raises(MailboxFull):
-            await two.agent("c").ask(Add(1))
-
-
-async def test_stopping_answers_who_waits() -> None:
-    async with connect("local://") as node:
-        counter = await node.spawn(Counter, "c", shutdown=0.01)
-        hanging = asyncio.create_task(counter.ask("hang"))
-        waiting = asyncio.create_task(counter.ask(Add(1)))
-        while node.agents()[0]["mailbox"] != 1:  # the first one is in its handler
-            await asyncio.sleep(0)
-        await counter.stop()
-        with pytest.raises(RemoteError, match="Killed"):
-            await hanging
-        with pytest.raises(AgentStopped):
-            await waiting
-        with pytest.raises(AgentNotFound):
-            await counter.ask(Add(1))
-        assert node.agents() == []
-
-
-class Flaky(Agent):
-    """Fails to start as often as its list says."""
-
-    failures: list[int]
-
-    def __init__(self, failures: list[int]) -> None:
-        self.failures = failures
-
-    def on_start(self) -> None:
-        if self.failures and self.failures.pop():
-            raise RuntimeError("not yet")
-
-    @on("crash")
-    def crash(self) -> None:
-        raise RuntimeError("crash")
-
-
-async def test_a_start_that_fails_is_the_spawners_error_and_leaves_nothing() -> None:
-    async with connect("local://") as node:
-        with pytest.raises(RemoteError, match="not yet"):
-            await node.spawn(Flaky, "f", [1])
-        assert node.agents() == []
-        await node.spawn(Flaky, "f", [])
+        assert counter == node.agent("c")
+        assert [(agent["id"], agent["node"]) for agent in node.agents()] == [("c", "n")]
         with pytest.raises(AgentExists):
-            await node.spawn(Flaky, "f", [])
-        assert len(node.agents()) == 1
+            await node.spawn(Counter, "c")
+        assert await counter.ask(Add(1)) == 1
 
 
-async def test_failed_restarts_count_and_a_supervisor_gives_up() -> None:
-    async with connect("local://") as node:
-        events, failures = Events(node), []
-        flaky = await node.spawn(Flaky, "f", failures, max_restarts=3)
-        failures += [0, 1, 1]
-        flaky.tell("crash")
-        await events.wait("restarted")
-        assert (await flaky.info())["restarts"] == 1
-        flaky.tell("crash")
-        gave_up = await events.wait("gave_up")
-        assert gave_up.reason is not None
-        assert gave_up.reason.type == "RestartLimitReached"
-        with pytest.raises(AgentNotFound):
-            await flaky.ask("crash")
-        await node.spawn(Flaky, "f", [])
+async def test_spawn_passes_arguments_at_each_start() -> None:
+    class Named(Agent):
+        def __init__(self, first: str, *, last: str) -> None:
+            self.name = first + last
 
-
-class Member(Agent):
-    """Writes down what happens to it."""
-
-    def __init__(self, log: list[str]) -> None:
-        self.log = log
-
-    def on_start(self) -> None:
-        self.log.append(f"start {self.id}")
-
-    def on_stop(self, reason: Any) -> None:
-        self.log.append(f"stop {self.id} {reason.kind}")
-
-    @on("crash")
-    def crash(self) -> None:
-        raise RuntimeError("crash")
-
-    @on("finish")
-    def finish(self) -> None:
-        self.ctx.stop()
-
-
-@pytest.mark.parametrize(
-    ("strategy", "expected"),
-    [
-        ("one_for_one", ["start b"]),
-        ("one_for_all", ["stop c shutdown", "stop a shutdown", "start a", "start b", "start c"]),
-        ("rest_for_one", ["stop c shutdown", "start b", "start c"]),
-    ],
-)
-async def test_strategies(strategy: Any, expected: list[str]) -> None:
-    """OTP rules S1 and S4 to S6."""
-    async with connect("local://") as node:
-        events, log = Events(node), []
-        children = [Child(Member, name, (log,)) for name in "abc"]
-        await node.supervise(Supervisor(children, strategy=strategy))
-        assert log == ["start a", "start b", "start c"]
-        log.clear()
-        node.agent("b").tell("crash")
-        last = expected[-1].removeprefix("start ")
-        await events.wait("restarted", last)
-        assert log == expected
-        log.clear()
-        await node.close()
-        assert log == ["stop c shutdown", "stop b shutdown", "stop a shutdown"]
-
-
-@pytest.mark.parametrize(
-    ("restart", "message", "again"),
-    [
-        ("permanent", "finish", True),
-        ("permanent", "crash", True),
-        ("transient", "finish", False),
-        ("transient", "crash", True),
-        ("temporary", "crash", False),
-    ],
-)
-async def test_restart_values(restart: Any, message: str, again: bool) -> None:
-    """OTP rules R1 to R3."""
-    async with connect("local://") as node:
-        events, log = Events(node), []
-        member = await node.spawn(Member, "m", log, restart=restart)
-        member.tell(message)
-        await events.wait("stopped" if message == "finish" else "crashed")
-        if again:
-            await events.wait("restarted")
-        else:
-            while node.agents():  # in the next turns of the loop
-                await asyncio.sleep(0)
-        assert log.count("start m") == 1 + again
-
-
-async def test_a_supervisor_that_gives_up_escalates() -> None:
-    async with connect("local://") as node:
-        events, log = Events(node), []
-        inner = Supervisor([Child(Member, "deep", (log,))], name="inner", max_restarts=0)
-        await node.supervise(Supervisor([inner], name="outer"))
-        node.agent("deep").tell("crash")
-        assert (await events.wait("gave_up")).agent == "outer/inner"
-        await events.wait("restarted", "deep")
-        assert log == ["start deep", "start deep"]
-
-
-async def test_every_runs_and_its_crash_is_a_crash() -> None:
-    class Ticker(Agent):
-        ticks = 0
-
-        @every(0.001)
-        async def tick(self) -> None:
-            Ticker.ticks += 1
-            if Ticker.ticks == 3:
-                raise RuntimeError("third")
+        def on_message(self, message: Any) -> str:
+            return self.name
 
     async with connect("local://") as node:
-        events = Events(node)
-        await node.spawn(Ticker, "t")
-        await events.wait("crashed", "t")
-        await events.wait("restarted", "t")
-        assert Ticker.ticks >= 3
+        named = await node.spawn(Named, "a", "x", last="y")
+        assert await named.ask("") == "xy"
+        await named.kill()
+        assert await named.ask("") == "xy"
 
 
-async def test_state_actions_return_their_results() -> None:
-    first, second = pair()
-    async with first as one, second as two:
-        await one.spawn(Counter, "c")
-        for ref in (one.agent("c"), two.agent("c")):
-            assert await ref.state(Store("k", [1, None])) is None
-            assert await ref.state(Get("k")) == [1, None]
-            assert await ref.state(List()) == ["k"]
-            assert await ref.state(Delete("k")) is True
-            assert await ref.state(Delete("k")) is False
-            assert await ref.state(Clear()) is None
-
-
-async def test_a_payload_is_never_a_state_action() -> None:
+async def test_a_class_that_can_not_be_made_is_the_spawner_s_error_and_leaves_nothing() -> None:
     async with connect("local://") as node:
-        counter = await node.spawn(Counter, "c")
-        await counter.ask(Add(1))
-        for payload in ("Clear", {"Store": {"key": "value", "value": 9}}):
-            with pytest.raises(UnhandledMessage):
-                await counter.ask(payload)
-        assert await counter.state(Get("value")) == 1
+        with pytest.raises(RemoteError, match="TypeError"):
+            await node.spawn(Member, "m")
+        assert node.agents() == []
+        await node.spawn(Member, "m", [])
 
 
-async def test_nodes_see_one_another_come_and_go() -> None:
-    first, second = pair()
-    async with first as one:
-        changed = asyncio.Event()
-        one.on_change(changed.set)
-        async with second as two:
-            await two.spawn(Counter, "c")
-            while not any(agent["id"] == "c" for agent in one.agents()):
-                changed.clear()
-                await changed.wait()
-            entry = one.agents()[0]
-            assert (entry["node"], entry["type"], entry["state"]) == ("two", "Counter", "running")
-        while len(one.nodes()) > 1:
-            changed.clear()
-            await changed.wait()
-
-
-async def test_a_node_is_a_nats_service() -> None:
-    async with connect("local://", name="n1") as node:
-        await node.spawn(Counter, "c")
-        for verb in ("PING", "INFO", "STATS"):
-            reply = await node.request(f"$SRV.{verb}.acore")
-            assert f"io.nats.micro.v1.{verb.lower()}_response".encode() in reply.data
-            assert b'"node":"n1"' in reply.data
-
-
-async def test_bad_specifications_are_refused_at_once() -> None:
+async def test_bad_specifications_are_refused() -> None:
     async with connect("local://") as node:
-        for name in ("", "a.b", "a b", "*", "x" * 129):
-            with pytest.raises(InvalidAgentId):
-                await node.spawn(Counter, name)
-            with pytest.raises(InvalidAgentId):
-                node.agent(name)
+        with pytest.raises(InvalidAgentId):
+            await node.spawn(Counter, "a.b")
         with pytest.raises(InvalidSpec):
             await node.spawn(Counter, "c", restart="sometimes")  # type: ignore[arg-type]
         with pytest.raises(InvalidSpec):
-            await node.spawn(int, "c")  # type: ignore[arg-type]
-        with pytest.raises(InvalidSpec):
-            Supervisor(strategy="two_for_one")  # type: ignore[arg-type]
-        with pytest.raises(InvalidSpec):
-            every(0)
-        with pytest.raises(InvalidSpec, match="dataclass"):
+            await node.spawn(int, "c")  # type: ignore[type-var, arg-type]
 
-            class Wrong(Agent):
-                @on
-                def handle(self, x: int) -> None: ...
 
-        with pytest.raises(InvalidSpec, match="both"):
+async def test_names_and_roots_are_checked() -> None:
+    for options in ({"name": "a.b"}, {"space": "a b"}):
+        with pytest.raises(InvalidAgentId):
+            Node(LocalBus(), **options)
+    with pytest.raises(InvalidSubject):
+        Node(LocalBus(), root="a..b")
 
-            class Twice(Agent):
-                @on("a")
-                def one(self) -> None: ...
 
-                @on("a")
-                def two(self) -> None: ...
+async def test_state_is_kept_where_the_child_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, backend = [], InMemoryBackend()
+
+    class Host:
+        def open_backend(self, url: str) -> InMemoryBackend:
+            opened.append(url)
+            if url == "tape:":
+                raise Unsupported("tape:", "use file:")
+            return backend
+
+    monkeypatch.setattr(platform, "current", Host)
+    config = AgentConfig(AgentId("c"), "file:./state")
+    async with connect("local://") as node:
+        await (await node.spawn(Counter, config.id, state=config.state)).ask(Add(1))
+        await (await node.spawn(Counter, "m")).ask(Add(1))
+        with pytest.raises(Unsupported):
+            await node.spawn(Counter, "t", state="tape:")
+        assert len(node.agents()) == 2
+    async with connect("local://") as node:
+        assert await (await node.spawn(Counter, "c", state=backend)).ask(Add(1)) == 2
+        assert await (await node.spawn(Counter, "m")).ask(Add(1)) == 1
+    assert opened == ["file:./state", "tape:"]
+
+
+async def test_events_are_seen_on_every_node() -> None:
+    first, second = pair()
+    async with first as one, second as two:
+        here, there = Events(one), Events(two)
+        await one.spawn(Counter, "c")
+        one.agent("c").tell("boom")
+        for events in (here, there):
+            await events.wait("started")
+            crash = await events.wait("crashed")
+            assert (crash.node, crash.agent, crash.type) == ("one", "c", "Counter")
+            assert crash.reason is not None
+            assert crash.reason.type == "ValueError"
+            assert "in boom" in crash.reason.traceback
+            await events.wait("restarted")
+        assert [event.kind for event in two.recent] == ["started", "crashed", "restarted"]
+
+
+async def test_events_of_others_are_read_with_care() -> None:
+    async with connect("local://", name="n") as node:
+        for data in (b"garbage", b"{}", b'{"timestamp": 1, "reason": {"kind": []}}'):
+            node.publish("acore.default.event.other", data)
+            node.publish("acore.default.event.n", data)
+        await node.bus.flush()
+        assert [event.node for event in node.recent] == ["other"]
+
+
+async def test_so_many_events_are_remembered() -> None:
+    async with connect("local://") as node:
+        counter = await node.spawn(Counter, "c")
+        for _ in range(EVENTS_MAX + 5):
+            counter.tell("nope")
+        await until(lambda: node.agents()[0]["mailbox"] == 0)
+        assert [event.kind for event in node.recent] == ["unhandled"] * EVENTS_MAX
+
+
+async def test_a_listener_that_raises_is_logged_and_nobody_else_suffers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: Event) -> None:
+        raise RuntimeError("listener")
+
+    async with connect("local://") as node:
+        ends = [node.on_event(fail), node.on_change(fail)]
+        events = Events(node)
+        counter = await node.spawn(Counter, "c")
+        counter.tell("boom")
+        await events.wait("restarted")
+        assert "a listener raised" in caplog.text
+        for end in ends:
+            end()
+        caplog.clear()
+        await counter.kill()
+        await events.wait("restarted")
+        assert "a listener raised" not in caplog.text
+
+
+class Narrow(LocalBus):
+    """A bus that takes only small messages, or none."""
+
+    limit = 2000
+
+    def publish(self, subject: str, payload: bytes = b"", *args: Any, **more: Any) -> Any:
+        if len(payload) > self.limit:
+            raise ConnectionClosed("full")
+        return super().publish(subject, payload, *args, **more)
+
+
+async def test_a_bus_that_refuses_does_not_stop_supervision(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bus = Narrow()
+    async with Node(bus) as node:
+        await node.start()
+        counter = await node.spawn(Counter, "c")
+        bus.limit = -1
+        counter.tell("boom")
+        assert await counter.ask(Add(1)) == 1
+        assert {record.levelno for record in caplog.records if "can't be sent" in record.msg} == {
+            logging.WARNING
+        }
+
+
+class Shaky(LocalBus):
+    """A bus whose connection comes and goes when it is told."""
+
+    async def turn(self, status: Status) -> None:
+        self._status.set(status)
+
+
+async def test_a_node_works_while_it_is_not_connected_and_says_hello_when_it_is_back() -> None:
+    bus = Shaky()
+    async with Node(bus, name="n") as node:
+        await node.start()
+        counter, changes = await node.spawn(Counter, "c"), []
+        node.on_change(lambda: changes.append(bus.status))
+        hello = await node.subscribe("acore.default.hello.*")
+        await bus.turn(Status.RECONNECTING)
+        assert await counter.ask(Add(1)) == 1
+        await bus.turn(Status.CONNECTED)
+        assert (await hello.next_msg()).subject == "acore.default.hello.n"
+        assert changes[0] is Status.RECONNECTING
+
+
+async def test_publish_subscribe_and_request_are_the_bus_s() -> None:
+    async with connect("local://") as node:
+        found = []
+        news = await node.subscribe("news.*")
+        await node.subscribe("ask", "queue", lambda msg: msg.respond(b"answer"))
+        await node.subscribe("news.*", cb=found.append)
+        node.publish("news.a", b"x")
+        node.publish_json("news.b", {"k": 1})
+        assert [(await news.next_msg()).data for _ in "ab"] == [b"x", b'{"k":1}']
+        assert len(found) == 2
+        assert (await node.request("ask")).data == b"answer"
+        with pytest.raises(EncodeError):
+            node.publish_json("news.c", object())
+
+
+async def test_leaving_stops_the_agents_in_order_and_says_good_bye() -> None:
+    log: list[str] = []
+    first, second = pair()
+    async with first as one:
+        async with second as two:
+            await two.supervise(Supervisor([Child(Member, name, (log,)) for name in "ab"]))
+            await two.spawn(Member, "c", log)
+            await until(lambda: len(one.nodes()) == 2)
+            log.clear()
+        assert log == ["stop c shutdown", "stop b shutdown", "stop a shutdown"]
+        await until(lambda: len(one.nodes()) == 1)
+
+
+@pytest.mark.parametrize("end", ["close", "drain"])
+async def test_ending_twice_is_ending_once(end: str) -> None:
+    log: list[str] = []
+    node = await connect("local://")
+    await node.spawn(Member, "m", log)
+    await asyncio.gather(getattr(node, end)(), node.close(), node.close())
+    await getattr(node, end)()
+    assert log == ["start m", "stop m shutdown"]
+    assert node.bus.status is Status.CLOSED
+
+
+async def test_who_waits_when_a_node_closes_is_told() -> None:
+    async with connect("local://") as node:
+        counter = await node.spawn(Counter, "c", shutdown=0.01)
+        hanging = asyncio.create_task(counter.ask("hang", timeout=3600))
+        waiting = asyncio.create_task(counter.ask(Add(1), timeout=3600))
+        await until(lambda: node.agents()[0]["mailbox"] == 1)
+    with pytest.raises(RemoteError, match="shutdown took too long"):
+        await hanging
+    with pytest.raises(AgentStopped):
+        await waiting
+
+
+async def test_a_closed_node_says_so() -> None:
+    async with connect("local://") as node:
+        await node.spawn(Counter, "c")
+    assert (node.agents(), node.info().bus["status"]) == ([], "closed")
+    with pytest.raises(ConnectionClosed):
+        await node.spawn(Counter, "c")
+    with pytest.raises(ConnectionClosed):
+        node.publish("x")
+    with pytest.raises(ConnectionClosed):
+        await node.subscribe("x")
+    with pytest.raises(ConnectionClosed):
+        await node.request("x")
+
+
+async def test_a_close_that_is_given_up_still_closes_the_bus() -> None:
+    node = await connect("local://")
+    counter = await node.spawn(Counter, "c")
+    counter.tell("hang")
+    closing = asyncio.create_task(node.close())
+    await until(lambda: node.router.cells["c"]._ended)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert node.bus.status is Status.CLOSED
+    node.router.cells["c"].kill()
+
+
+async def test_an_agent_may_close_its_node() -> None:
+    class Last(Agent):
+        async def on_message(self, message: Any) -> None:
+            closing.append(asyncio.create_task(self.ctx.node.close()))
+
+    closing: list[asyncio.Task[None]] = []
+    node = await connect("local://")
+    (await node.spawn(Last, "l")).tell("off")
+    await until(lambda: closing)
+    await closing[0]
+    assert node.bus.status is Status.CLOSED
