@@ -8,10 +8,12 @@ SOURCES := $(shell find agents_core browser/agents_browser server/agents_server 
 WHEEL := dist/.agents_core
 MICROPIP := dist/micropip-0.11.1-py3-none-any.whl
 HYPOTHESIS := build/pyodide/.hypothesis
+# A second Python for the core's tests, if there is one: on the PATH, or one of pyenv's.
+PYTHON313 := $(shell python3.13 -c '' 2>/dev/null && echo python3.13 || ls $$HOME/.pyenv/versions/3.13.*/bin/python 2>/dev/null | tail -1)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up setup test check bench fmt lint types contracts wheel browser clean
+.PHONY: help up setup test check bench fmt lint types contracts test313 wheel browser clean
 
 help: ## print these words
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -54,10 +56,23 @@ $(HYPOTHESIS): $(VENV)/.installed
 browser: setup ## find or install the Chromium that the tests drive
 	@$(BIN)/python -m tests.browser.chromium
 
-test: setup browser $(WHEEL) $(MICROPIP) $(PYODIDE) $(HYPOTHESIS) ## run every test, with coverage of the core
+test: setup browser test313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(HYPOTHESIS) ## run every test, with coverage of the core
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
+
+ifeq ($(PYTHON313),)
+test313:
+	@echo "no Python 3.13 here: the core's tests run on $(PYTHON) and in the browser only"
+else
+test313: .venv-3.13/.installed
+	.venv-3.13/bin/python -m pytest -q tests/core tests/contract
+
+.venv-3.13/.installed: pyproject.toml
+	$(PYTHON313) -m venv .venv-3.13
+	.venv-3.13/bin/pip install --quiet --editable '.[server]' pytest hypothesis
+	@touch $@
+endif
 
 check: setup lint types contracts ## format, lint, types, import contracts and the fast tests
 	$(BIN)/pytest -q tests/core
@@ -80,4 +95,4 @@ fmt: setup ## format, and fix what can be fixed
 	$(BIN)/ruff check --fix .
 
 clean: ## remove what the other words made
-	rm -rf $(VENV) .agents dist build web/node_modules .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-3.13 .agents dist build web/node_modules .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -3,6 +3,7 @@
 import { start } from "./agents.mjs";
 import { boot } from "./views/boot.mjs";
 import { connection } from "./views/connection.mjs";
+import { h } from "./views/dom.mjs";
 import { log } from "./views/log.mjs";
 import { messageDialog } from "./views/message.mjs";
 import { nodes } from "./views/nodes.mjs";
@@ -38,7 +39,7 @@ async function main() {
   on("phase", ({ phase }) => enter(phase));
 
   await runtime.running;
-  if (config.example) await showExample(config.example, runtime);
+  if (config.example?.panel) await showExample(config.example, runtime);
 }
 
 async function fetchConfig() {
@@ -71,10 +72,7 @@ async function control(runtime, say, agent, action) {
 
 async function showExample(example, runtime) {
   const section = find("example");
-  const styles = document.createElement("link");
-  styles.rel = "stylesheet";
-  styles.href = example.styles;
-  document.head.append(styles);
+  if (example.styles) document.head.append(h("link", { rel: "stylesheet", href: example.styles }));
   const { mount } = await import(example.panel);
   mount(section, runtime);
   section.hidden = false;

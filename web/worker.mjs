@@ -37,7 +37,7 @@ function fail(error) {
 // The message of a Python error is its whole traceback; its last line says what is wrong.
 function lastLine(error) {
   const lines = String(error?.message ?? error).trim().split("\n");
-  return lines[lines.length - 1].replace(/^(?:[\w.]+\.)?(\w+): /, "$1: ");
+  return lines[lines.length - 1].replace(/^[\w.]+\.([A-Z]\w*: )/, "$1");
 }
 
 async function boot({ config, nats }) {

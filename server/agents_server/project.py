@@ -117,18 +117,22 @@ class Example:
         return module
 
     def pages(self) -> dict[str, Path]:
-        """Its files by their path on the server."""
+        """Its files by their path on the server; a panel is its own choice."""
         names = (f"{self.name}.py", "panel.mjs", "panel.css")
         paths = [self.folder / name for name in names]
         return {f"/examples/{self.name}/{p.name}": p for p in paths if p.is_file()}
 
     def describe(self) -> dict[str, object]:
         """Its part of `/config.json`."""
-        base = f"/examples/{self.name}"
+        pages = self.pages()
+
+        def page(name: str) -> str | None:
+            return next((path for path in pages if path.endswith(f"/{name}")), None)
+
         return {
             "name": self.name,
             "module": self.name,
-            "files": [f"{base}/{self.name}.py"],
-            "panel": f"{base}/panel.mjs",
-            "styles": f"{base}/panel.css",
+            "files": [page(f"{self.name}.py")],
+            "panel": page("panel.mjs"),
+            "styles": page("panel.css"),
         }

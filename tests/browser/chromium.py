@@ -52,4 +52,6 @@ def _playwrights_own() -> bool:
 
 if __name__ == "__main__":
     if not install():
-        sys.exit("no Chromium: install the package `chromium`, or run `playwright install chromium`")
+        sys.exit(
+            "no Chromium: install the package `chromium`, or run `playwright install chromium`"
+        )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import BrowserContext
 
 from tests.browser import chromium
 from tests.browser.app import App
@@ -45,9 +46,31 @@ def hypothesis_wheel() -> Path:
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    """`agents up` with everything by default: its own nats-server, and the word count."""
-    app = App(tmp_path, ["--example", "wordcount"])
-    app.start()
-    yield app
-    assert app.stop() == 0, "\n".join(app.lines)
+def start_app(tmp_path: Path) -> Iterator[Callable[..., App]]:
+    """Starts `agents up` with some flags; at the end of the test it has to stop in order."""
+    apps: list[App] = []
+
+    def start(*arguments: str) -> App:
+        app = App(tmp_path, [*arguments])
+        app.start()
+        apps.append(app)
+        return app
+
+    yield start
+    for app in apps:
+        assert app.stop() == 0, "\n".join(app.lines)
+
+
+@pytest.fixture
+def app(start_app: Callable[..., App]) -> App:
+    """`agents up` with everything by default, and an example."""
+    return start_app("--example", "hello")
+
+
+@pytest.fixture
+def complaints(context: BrowserContext) -> list[str]:
+    """What the browser's console has to complain about: errors, and violations of the policy."""
+    found: list[str] = []
+    context.on("console", lambda m: m.type in {"error", "warning"} and found.append(m.text))
+    context.on("weberror", lambda error: found.append(str(error.error)))
+    return found
