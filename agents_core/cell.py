@@ -172,8 +172,6 @@ class Cell:
 
     def _end(self, reason: Exit) -> None:
         """The instance is gone, for whatever reason; the cell and its mailbox remain."""
-        if self.phase != "running":
-            return
         self._task = None
         self.phase = "stopped" if reason.orderly else "failed"
         self.failures += not reason.orderly

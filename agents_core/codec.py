@@ -70,7 +70,8 @@ def decode(kind: Any, value: Any) -> Any:
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
-    kind = getattr(kind, "__supertype__", kind)  # a NewType is what it was made from
+    while hasattr(kind, "__supertype__"):
+        kind = kind.__supertype__  # a NewType is what it was made from
     if kind is Any or kind is object:
         return value
     origin = get_origin(kind)

@@ -16,6 +16,7 @@ from agents_core.errors import EncodeError, InvalidMessage
 from agents_core.jsonvalue import DEPTH_MAX
 
 Name = NewType("Name", str)
+Nickname = NewType("Nickname", Name)
 
 
 class Colour(enum.Enum):
@@ -134,6 +135,7 @@ ACCEPTED: list[tuple[Any, Any, Any]] = [
     (Colour, "blue", Colour.BLUE),
     (Level, 1, Level.LOW),
     (Name, "n", "n"),
+    (Nickname, "n", "n"),
     (list[Point], [{"x": 1}], [Point(1)]),
     (Positive, {"n": 1}, Positive(1)),
     (Sequence[int], ["unchecked"], ["unchecked"]),

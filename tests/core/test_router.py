@@ -182,6 +182,12 @@ async def test_a_refused_local_ask_leaves_no_deadline_behind() -> None:
         assert len(node.timers._heap) == waiting
 
 
+async def test_an_answer_in_the_turn_of_its_deadline_counts() -> None:
+    async with connect("local://") as node:
+        counter = await node.spawn(Counter, "c")
+        assert await counter.ask("total", timeout=0) == Total(0)
+
+
 async def test_a_reply_of_a_type_that_is_not_known_here_is_json() -> None:
     async with connect("local://") as node:
 

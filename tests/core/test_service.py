@@ -28,6 +28,7 @@ async def test_every_verb_is_answered_alone_by_name_and_by_id(verb: str) -> None
         with pytest.raises(NoResponders):
             await ask(node, f"$SRV.{verb}.other")
         node.publish(f"$SRV.{verb}")  # without a reply there is nobody to tell
+        await node.bus.flush()
 
 
 async def test_agents_are_endpoints_with_counters() -> None:
