@@ -302,9 +302,11 @@ class Cell:
         """Call the handler of a message, or `on_message`."""
         self._context.begin(envelope)
         agent, payload = self._instance, envelope.payload
-        handler = agent.handlers.by_type.get(type(payload)) or agent.handlers.by_name.get(
-            envelope.name
-        )
+        handlers = agent.handlers
+        handler = handlers.by_type.get(type(payload))
+        if handler is not None:
+            return getattr(agent, handler.name)(payload)
+        handler = handlers.by_name.get(envelope.name)
         if handler is None:
             return agent.on_message(self._context.read(envelope))
         method = getattr(agent, handler.name)

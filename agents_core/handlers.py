@@ -80,14 +80,12 @@ class Handler:
     takes_payload: bool = True
 
     def argument(self, envelope: Envelope) -> Any:
-        """What the method is called with: the object itself, or one made from JSON.
+        """What the method is called with: the payload, or an object of its type made from it.
 
         Raises:
             Refused: the payload does not fit the handler's type.
         """
         payload = envelope.payload
-        if self.kind is type(payload):
-            return payload
         if isinstance(payload, dict) and not envelope.type:
             payload = {name: value for name, value in payload.items() if name != "type"}
         if self.kind is None:

@@ -135,7 +135,8 @@ class Mailbox:
             AgentStopped: the mailbox is closed.
             MailboxFull: `limit` messages wait already.
         """
-        self._check_open()
+        if self._closed:
+            raise AgentStopped(self._owner)
         if len(self._messages) >= self._limit:
             raise MailboxFull(self._owner, self._limit)
         self._messages.append(envelope)
@@ -148,14 +149,11 @@ class Mailbox:
             MailboxFull: too much control from outside waits already; an agent's own timers are
                 bounded by their number.
         """
-        self._check_open()
+        if self._closed:
+            raise AgentStopped(self._owner)
         if control.reply is not None and len(self._control) >= CONTROL_MAX:
             raise MailboxFull(self._owner, CONTROL_MAX)
         self._control.append(control)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise AgentStopped(self._owner)
 
     def take(self) -> Item | None:
         """The next thing to do, control first; None when there is nothing."""

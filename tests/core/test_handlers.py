@@ -42,10 +42,8 @@ def test_handlers_are_inherited_and_replaced() -> None:
     assert Counter.handlers.every == []
 
 
-def test_the_argument_is_the_object_itself_or_made_from_json() -> None:
+def test_the_argument_is_the_payload_or_made_from_it() -> None:
     add, echo = Counter.handlers.by_type[Add], Counter.handlers.by_name["echo"]
-    message = Add(1)
-    assert add.argument(Envelope(message, "s")) is message
     assert add.argument(Envelope({"type": "Add", "n": 2}, "s")) == Add(2)
     assert add.argument(Envelope({"n": 2}, "s", type="Add")) == Add(2)
     assert echo.argument(Envelope({"type": "echo", "n": 2}, "s")) == {"n": 2}
