@@ -98,6 +98,11 @@ class Subscription(Protocol):
         """Messages until the subscription ends."""
         ...
 
+    @property
+    def ended(self) -> bool:
+        """No more messages will arrive; some may still be pending."""
+        ...
+
     def end(self) -> None:
         """End now, without waiting for anything."""
         ...

@@ -23,6 +23,9 @@ from agents_core.timers import Timers
 IN_FLIGHT_MAX = 65_536
 """Messages published and not yet delivered, of all members of a hub."""
 
+DRAIN_SECONDS_MAX = 30.0
+"""What `drain` waits for callbacks, as the client's `drain_timeout`."""
+
 _NO_RESPONDERS = b"NATS/1.0 503\r\n\r\n"
 _log = logging.getLogger("agents_core.localbus")
 
@@ -39,6 +42,7 @@ class Hub:
         self.members = 0
         self._queue: deque[Msg] = deque()
         self._draining = False
+        self._loop = asyncio.get_running_loop()  # held, so that no later loop gets its id
         self._idle: list[asyncio.Future[None]] = []
         self._rng = rng or SystemRandom()
 
@@ -53,12 +57,12 @@ class Hub:
         self._queue.append(msg)
         if not self._draining:
             self._draining = True
-            asyncio.get_running_loop().call_soon(self._drain)
+            self._loop.call_soon(self._drain)
 
     async def barrier(self) -> None:
         """Return when everything published before has been delivered."""
         if self._queue:
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            future: asyncio.Future[None] = self._loop.create_future()
             self._idle.append(future)
             await future
 
@@ -68,14 +72,14 @@ class Hub:
             self._deliver(self._queue.popleft())
         self._draining = bool(self._queue)
         if self._draining:
-            asyncio.get_running_loop().call_soon(self._drain)
+            self._loop.call_soon(self._drain)
         idle, self._idle = self._idle, []
         for future in idle:
             if not future.done():
                 future.set_result(None)
 
     def _deliver(self, msg: Msg) -> None:
-        groups: dict[tuple[str, str], list[Subscription]] = {}
+        groups: dict[tuple[str, str], list[tuple[Subscription, LocalBus]]] = {}
         found = False
         for subscription, member in list(self.subscriptions.items()):
             if not matches(subscription.subject, msg.subject):
@@ -83,14 +87,18 @@ class Hub:
             found = True
             if subscription.queue:
                 key = subscription.subject, subscription.queue
-                groups.setdefault(key, []).append(subscription)
+                groups.setdefault(key, []).append((subscription, member))
             else:
                 member.deliver(subscription, msg)
         for group in groups.values():
-            chosen = self._rng.choice(group)
-            self.subscriptions[chosen].deliver(chosen, msg)
-        if not found and msg.reply and msg.raw_headers != _NO_RESPONDERS:
+            chosen, member = self._rng.choice(group)
+            member.deliver(chosen, msg)
+        if not found and msg.reply:
             self._deliver(Msg(msg.reply, raw_headers=_NO_RESPONDERS))
+
+
+def _unsub(subscription: Subscription, limit: int) -> None:
+    """There is no sender to tell: the subscription counts for itself."""
 
 
 _hubs: dict[tuple[int, str], Hub] = {}
@@ -115,7 +123,7 @@ class LocalBus:
         self._timers = Timers()
         self._inbox = f"_INBOX.{unique()}"
         self._requests = Requests(self, self._inbox, self._timers)
-        self._subscriptions: list[Subscription] = []
+        self._subscriptions: dict[Subscription, None] = {}  # in order, as a set has none
 
     @property
     def url(self) -> str:
@@ -181,19 +189,19 @@ class LocalBus:
             max_msgs=max_msgs,
             pending_msgs_limit=pending_msgs_limit,
             pending_bytes_limit=pending_bytes_limit,
-            on_end=self._end,
-            flush=self.flush,
+            on_unsub=_unsub,
+            on_end=self._forget,
+            flush=self._hub.barrier,
             on_error=lambda error: _log.error("%s: %s", subject, error),
+            stats=self._stats,
         )
         self._hub.subscriptions[subscription] = self
-        self._subscriptions.append(subscription)
+        self._subscriptions[subscription] = None
         return subscription
 
-    def _end(self, subscription: Subscription, limit: int) -> None:
-        if not limit:
-            self._hub.subscriptions.pop(subscription, None)
-            if subscription in self._subscriptions:
-                self._subscriptions.remove(subscription)
+    def _forget(self, subscription: Subscription) -> None:
+        self._hub.subscriptions.pop(subscription, None)
+        self._subscriptions.pop(subscription, None)
 
     def deliver(self, subscription: Subscription, msg: Msg) -> None:
         """Hand a copy of the envelope to one subscription.
@@ -234,13 +242,19 @@ class LocalBus:
         return self._timers.now() - began
 
     async def drain(self) -> None:
-        """Deliver what is on its way, then close."""
+        """Deliver what is on its way, then close.
+
+        Bounded by `DRAIN_SECONDS_MAX`; what is not done by then is dropped.
+        """
         if self.status is Status.CLOSED:
             return
         self._status.set(Status.DRAINING)
-        await self._hub.barrier()
-        for subscription in list(self._subscriptions):
-            await subscription.drain()
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS_MAX):
+                for subscription in list(self._subscriptions):
+                    await subscription.drain()
+        except TimeoutError:
+            _log.error("%s: a callback did not end within %s s", self.url, DRAIN_SECONDS_MAX)
         await self.close()
 
     async def close(self) -> None:

@@ -3,7 +3,7 @@
 from agents_core import nats
 
 nc = await nats.connect("ws://127.0.0.1:8080")
-await nc.publish("greet", b"hello")
+nc.publish("greet", b"hello")
 """
 
 from agents_core.nats.client import Client, connect

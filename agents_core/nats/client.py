@@ -41,6 +41,9 @@ from agents_core.nats.subject import check_queue, check_subject
 from agents_core.nats.subscription import Subscription
 from agents_core.timers import Timer, Timers
 
+NOTIFYING_MAX = 1000
+"""Async callbacks under way at once; one that hangs must not collect the errors of a whole day."""
+
 LIVE = frozenset({Status.CONNECTING, Status.CONNECTED, Status.RECONNECTING})
 
 
@@ -156,40 +159,42 @@ class Client:
 
     def _established(self, connection: Connection) -> None:
         self._connection = connection
+        self._moving = False
         self._on_info(connection)
         for subscription in list(self._subscriptions.values()):
             self._register(connection, subscription)
         buffer, self._buffer, self._buffered = self._buffer, [], 0
         for frame in buffer:
             connection.send(frame)
-        self._ping_timer = self._timers.after(self.options.ping_interval, self._check_alive)
+        self._watch(connection)
         self._status.set(Status.CONNECTED)
 
     def _register(self, connection: Connection, subscription: Subscription) -> None:
         """SUB, and for one that ends by itself the count that is left: the server's begins anew."""
         sid = subscription.sid
+        subscription.registered = subscription.received
         connection.send(commands.sub(subscription.subject, sid, subscription.queue))
         if subscription.max_msgs:
-            connection.send(commands.unsub(sid, subscription.max_msgs - subscription.received))
+            self._unsub(subscription, subscription.max_msgs)
 
-    def _check_alive(self) -> None:
+    def _watch(self, connection: Connection) -> None:
+        self._ping_timer = self._timers.after(
+            self.options.ping_interval, lambda: self._check_alive(connection)
+        )
+
+    def _check_alive(self, connection: Connection) -> None:
         """Ask after silence; give up when nothing at all came over several intervals.
 
         Judged by what arrived, not by timers: one that fires late, in a tab that slept, proves
-            nothing.
+        nothing.
         """
-        connection = self._connection
-        if connection is None:
-            return
         silent = asyncio.get_running_loop().time() - connection.received_at
-        if silent < self.options.ping_interval / 2:
-            pass
-        elif connection.unanswered >= self.options.max_outstanding_pings:
-            connection.lose(TransportError(self._url, "stale connection: no answer to PING"))
-            return
-        else:
+        if silent >= self.options.ping_interval / 2:
+            if connection.unanswered >= self.options.max_outstanding_pings:
+                connection.lose(TransportError(self._url, "stale connection: no answer to PING"))
+                return
             connection.ping()
-        self._ping_timer = self._timers.after(self.options.ping_interval, self._check_alive)
+        self._watch(connection)
 
     # -- losing and coming back
 
@@ -208,7 +213,7 @@ class Client:
         if self.options.allow_reconnect and self.status in LIVE:
             self._reconnect()
         else:
-            self._notify(self.close)
+            self._spawn(self.close())
 
     def _keep(self, connection: Connection) -> None:
         """Frames that never reached the transport are sent on the next connection, publishes only.
@@ -221,9 +226,8 @@ class Client:
                 self._buffered += len(frame)
 
     def _reconnect(self) -> None:
-        if self._reconnecting is None:
-            self._status.set(Status.RECONNECTING)
-            self._reconnecting = asyncio.get_running_loop().create_task(self._come_back())
+        self._status.set(Status.RECONNECTING)
+        self._reconnecting = asyncio.get_running_loop().create_task(self._come_back())
 
     async def _come_back(self) -> None:
         """Try server after server until one answers, or none is left."""
@@ -299,7 +303,6 @@ class Client:
 
     def _move(self, connection: Connection) -> None:
         """Leave a server that is about to go, after the writes that are under way."""
-        self._moving = False
         if connection is self._connection:
             connection.lose(TransportError(connection.url, "the server is shutting down"))
 
@@ -318,11 +321,12 @@ class Client:
         if error.operation == "publish":
             self._requests.fail_subject(error.subject, error)
             return
-        sid = faults.sid_of(error.text)
+        sid, wanted = faults.sid_of(error.text), (error.subject, faults.queue_of(error.text))
         for subscription in list(self._subscriptions.values()):
-            if subscription.sid == sid or (not sid and subscription.subject == error.subject):
-                self._subscriptions.pop(subscription.sid)
+            named = (subscription.subject, subscription.queue) == wanted
+            if subscription.sid == sid or (not sid and named):
                 subscription.end(error)
+        self._requests.check(error)
 
     # -- publishing
 
@@ -395,31 +399,32 @@ class Client:
             pending_msgs_limit=pending_msgs_limit,
             pending_bytes_limit=pending_bytes_limit,
             sid=b"%d" % self._last_sid,
-            on_end=self._end,
+            on_unsub=self._unsub,
+            on_end=self._forget,
             flush=self.flush,
             on_error=self._report,
+            stats=self._stats,
         )
         self._subscriptions[subscription.sid] = subscription
         if self._connection is not None:
             self._register(self._connection, subscription)
         return subscription
 
-    def _end(self, subscription: Subscription, limit: int) -> None:
-        """UNSUB: after `limit` messages, or at once, when the subscription is forgotten too."""
-        if not limit:
-            known = self._subscriptions.get(subscription.sid)
-            done = subscription.max_msgs and subscription.received >= subscription.max_msgs
-            if known is None or done:
-                self._subscriptions.pop(subscription.sid, None)
-                return  # the server has ended it by itself
+    def _unsub(self, subscription: Subscription, limit: int) -> None:
+        """UNSUB, at once or after `limit` messages, of which the server counts its own."""
         if self._connection is not None:
-            left = limit - subscription.received if limit else 0
+            left = limit - subscription.registered if limit else 0
             self._connection.send(commands.unsub(subscription.sid, left))
+
+    def _forget(self, subscription: Subscription) -> None:
+        self._subscriptions.pop(subscription.sid, None)
 
     # -- barriers and ending
 
     async def flush(self, timeout: float = 10.0) -> None:
         """See `Bus.flush`."""
+        if self.is_closed:
+            raise ConnectionClosed(self._url)
         if self._connection is None:
             raise NotConnected(self._url)
         await self._deadline(self._connection.ping(), "PING", timeout)
@@ -459,7 +464,7 @@ class Client:
                     for subscription in list(self._subscriptions.values()):
                         await subscription.drain()
                     await self.flush()
-        except (TimeoutError, NotConnected) as error:
+        except (TimeoutError, NotConnected, ConnectionClosed) as error:
             self._report(error)
         await self.close()
 
@@ -496,15 +501,21 @@ class Client:
         """Call a user's callback, plain or async; what it raises never reaches the connection."""
         if callback is None:
             return
+        if len(self._notifying) >= NOTIFYING_MAX:
+            _unhandled(OutboundBufferFull(NOTIFYING_MAX))
+            return
         try:
             result = callback(*args)
         except Exception as error:
             _unhandled(error)
             return
         if inspect.isawaitable(result):
-            future = asyncio.ensure_future(result)
-            self._notifying.add(future)
-            future.add_done_callback(self._notified)
+            self._spawn(result)
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        future = asyncio.ensure_future(work)
+        self._notifying.add(future)
+        future.add_done_callback(self._notified)
 
     def _notified(self, future: asyncio.Future[None]) -> None:
         self._notifying.discard(future)
@@ -539,7 +550,7 @@ async def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **opti
         AuthorizationError: the server refused the credentials.
         Unsupported: this platform has no such scheme.
     """
-    urls = servers.split(",") if isinstance(servers, str) else list(servers)
-    client = Client(Options(servers=urls, **options))
+    urls = servers.split(",") if isinstance(servers, str) else servers
+    client = Client(Options(servers=[url.strip() for url in urls], **options))
     await client.connect()
     return client

@@ -47,8 +47,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._greeting: asyncio.Future[None] = self._loop.create_future()
         self._pongs: deque[asyncio.Future[None]] = deque()
-        self._refusal: AgentsError | None = None
-        self._closed = False
+        self._refusal: AgentsError | None = None  # -ERR of the last arrival: why it may close
+        self._ended: AgentsError | None = None
         self._paused = False
         self._turn: asyncio.Handle | None = None
 
@@ -74,6 +74,8 @@ class Connection(asyncio.Protocol):
             pong = self._expect_pong()
             self._write()
             await pong
+            if self._ended is not None:  # lost in the very turn that brought the PONG
+                raise self._ended
             self.established = True
         except BaseException:
             self.close()
@@ -93,7 +95,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport; the server speaks first."""
         self._transport = cast("asyncio.Transport", transport)
-        if self._closed:
+        if self._ended is not None:  # the attempt was given up while it was dialled
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -101,9 +103,10 @@ class Connection(asyncio.Protocol):
 
         The answer leaves before user code runs.
         """
-        if self._closed:
+        if self._ended is not None:
             return
         self.received_at = self._loop.time()
+        self._refusal = None
         events: list[Event] = []
         error: ProtocolError | None = None
         try:
@@ -168,7 +171,7 @@ class Connection(asyncio.Protocol):
         self._write()
 
     def _write(self) -> None:
-        if self._transport is None or self._paused or self._closed:
+        if self._transport is None or self._paused or self._ended is not None:
             return
         self.pending_bytes = 0
         if frames := self.protocol.data_to_send():
@@ -180,15 +183,15 @@ class Connection(asyncio.Protocol):
         It fails with `NotConnected` when the session is lost.
         """
         future = self._expect_pong()
-        if self._closed:
-            _fail(future, NotConnected(self.url))
-        else:
-            self.send(commands.PING)
+        self.send(commands.PING)
         return future
 
     def _expect_pong(self) -> asyncio.Future[None]:
         future: asyncio.Future[None] = self._loop.create_future()
-        self._pongs.append(future)
+        if self._ended is not None:
+            _fail(future, self._ended)
+        else:
+            self._pongs.append(future)
         return future
 
     @property
@@ -200,7 +203,7 @@ class Connection(asyncio.Protocol):
 
     def lose(self, error: AgentsError) -> None:
         """End because of `error`; whoever waits is told, the client once."""
-        if self._closed:
+        if self._ended is not None:
             return
         self._shut(error)
         if self._transport is not None:
@@ -210,7 +213,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Write what is pending and end, without telling the client."""
-        if self._closed:
+        if self._ended is not None:
             return
         self._write()
         self._shut(NotConnected(self.url))
@@ -218,13 +221,11 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _shut(self, error: AgentsError) -> None:
-        self._closed = True
+        self._ended = NotConnected(self.url) if self.established else error
         if self._turn is not None:
             self._turn.cancel()
-        _fail(self._greeting, error)
-        waiting = error if not self.established else NotConnected(self.url)
-        for future in self._pongs:
-            _fail(future, waiting)
+        for future in (self._greeting, *self._pongs):
+            _fail(future, self._ended)
         self._pongs.clear()
 
 

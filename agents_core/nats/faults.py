@@ -7,8 +7,10 @@ import re
 from agents_core.errors import AuthorizationError, PermissionsViolation, ServerError
 
 _PERMISSION = re.compile(
-    r"permissions violation for (publish|subscription) to \"([^\"]*)\"", re.IGNORECASE
+    r"permissions violation for (publish|subscription) (?:to|with reply of) \"([^\"]*)\"",
+    re.IGNORECASE,
 )
+_QUEUE = re.compile(r"using queue \"([^\"]+)\"")
 _SID = re.compile(r"\(sid \"([^\"]+)\"\)")
 _AUTHORIZATION = (
     "authorization violation",
@@ -34,3 +36,9 @@ def sid_of(text: str) -> bytes:
     """The subscription that a violation names, or empty where it names none."""
     found = _SID.search(text)
     return found[1].encode() if found else b""
+
+
+def queue_of(text: str) -> str:
+    """The queue group that a violation names, or empty where it names none."""
+    found = _QUEUE.search(text)
+    return found[1] if found else ""

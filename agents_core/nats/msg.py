@@ -45,7 +45,7 @@ class Msg:
 
     @property
     def headers(self) -> Headers:
-        """The headers (ADR-4); an empty mapping when there are none or the block is corrupt."""
+        """The headers (ADR-4); of a corrupt block what can be read, with its `corrupt` set."""
         if self._headers is None:
             self._headers = parse_headers(self.raw_headers)
         return self._headers

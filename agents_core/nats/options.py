@@ -81,9 +81,10 @@ class Options:
         return TLS(self.tls, self.tls_hostname, self.tls_handshake_first)
 
     def connect_fields(self, url_credentials: dict[str, str]) -> dict[str, Any]:
-        """The JSON of CONNECT (facts.
+        """The JSON of CONNECT.
 
-        Nats.md 7: headers and no_responders only together, protocol 1).
+        `headers` and `no_responders` go together, and 1 is the newest protocol that servers know:
+        for anything else they close the connection.
         """
         own = {"user": self.user, "pass": self.password, "auth_token": self.token}
         fields = {

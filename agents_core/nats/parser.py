@@ -76,9 +76,7 @@ class Parser:
 
     def __init__(self) -> None:
         self._data = b""  # what is left of the last chunk: an incomplete line
-        self._scanned = (
-            0  # bytes of `_data` known to hold no line end, so that nothing is searched twice
-        )
+        self._scanned = 0  # bytes of `_data` that hold no line end: nothing is searched twice
         self._line: _Line | None = None  # the control line whose payload is awaited
         self._parts: list[bytes] = []  # chunks of that payload, joined once when it is whole
         self._missing = 0  # bytes that it still lacks, the final CRLF included
@@ -150,19 +148,20 @@ class Parser:
         """
         self._check_length(line)
         if line.startswith((b"MSG ", b"HMSG ")) and line.endswith(b"\r"):
-            message = _message(line[:-1].split(b" "), line)
+            words = line[:-1].split(b" ")
+            message = _message(_words(line) if b"" in words or b"\t" in line else words, line)
             if not message[2]:  # with a reply a line is seen once; without, again and again
                 if len(self._memo) == MEMO_LINES_MAX:
                     self._memo.clear()
                 self._memo[line] = message
             return message
-        words = line.split(None, 1)
+        words = _words(line)
         if not words:
             raise ProtocolError("an empty line")
-        verb, rest = words[0].upper(), words[1] if len(words) > 1 else b""
+        verb = words[0].upper()
         if verb in {b"MSG", b"HMSG"}:
-            return _message([verb, *rest.split()], line)
-        events.append(_event(verb, rest, line))
+            return _message(words, line)
+        events.append(_event(verb, line.lstrip(b" \t")[len(verb) :], line))
         return None
 
     def _check_length(self, line: bytes) -> None:
@@ -197,13 +196,16 @@ def _info(text: bytes) -> dict[str, Any]:
     return data
 
 
+def _words(line: bytes) -> list[bytes]:
+    """Split at spaces and tabs, and at nothing else: a subject may hold any other byte."""
+    return [w for w in line.rstrip(b"\r").replace(b"\t", b" ").split(b" ") if w]
+
+
 def _message(words: list[bytes], line: bytes) -> _Line:
     """Read `MSG subject sid [reply] size` or `HMSG subject sid [reply] header-size size`."""
     headers = words[0][0] in b"Hh"
     sizes = 2 if headers else 1
-    if len(words) not in {3 + sizes, 4 + sizes} or b"" in words:
-        if b"" in words:  # repeated spaces: legal, and rare enough for a second split
-            return _message([word for word in words if word], line)
+    if len(words) not in {3 + sizes, 4 + sizes}:
         raise ProtocolError(f"wrong number of words in {line[:64]!r}")
     size = _length(words[-1], line)
     header_size = _length(words[-2], line) if headers else 0

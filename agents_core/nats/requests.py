@@ -88,10 +88,16 @@ class Requests:
             waiting[1].set_exception(error)
 
     def fail_subject(self, subject: str, error: AgentsError) -> None:
-        """The server refused what was published there: who waits for an answer hears it now."""
+        """The server refused a request's subject or reply: who waits for the answer hears it."""
         for token, (wanted, _, _) in list(self._waiting.items()):
-            if wanted == subject:
+            if subject in {wanted, f"{self._prefix}.{token}"}:
                 self._fail(token, error)
+
+    def check(self, error: AgentsError) -> None:
+        """The server refused a subscription: if it is the one for replies, none can come."""
+        if self._subscription is not None and self._subscription.ended:
+            self._subscription = None
+            self.fail_all(error)
 
     def fail_all(self, error: AgentsError) -> None:
         """The connection is gone: nobody waits for a reply that can't come."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from agents_core.errors import TransportError, Unsupported
+from agents_core.errors import AgentsError, TransportError, Unsupported
 
 PORTS = {"nats": 4222, "tls": 4222, "ws": 80, "wss": 443}
 """The schemes that a NATS server speaks, and the port each has by default."""
 
 LEARNED_MAX = 256
-"""Servers learned from INFO; a cluster is smaller."""
+"""Addresses taken from one INFO; a cluster is smaller."""
 
 
 def parse_url(text: str) -> SplitResult:
@@ -103,19 +105,25 @@ class Servers:
         """Take the `connect_urls` of INFO and return those that are new.
 
         Learned ones that are no longer named are dropped, those the user gave never.
-        They come as host:port. Over WebSocket they are reached the way the current server is: its
-        scheme, path and query.
+        They come as host:port, and are reached the way the current server is: its scheme,
+        credentials, path and query. What is no address is passed over.
         """
-        found = {
-            current.url._replace(netloc=address).geturl(): current.url._replace(netloc=address)
-            for address in addresses
-            if isinstance(address, str) and address
-        }
+        found: dict[str, SplitResult] = {}
+        for address in islice(addresses, LEARNED_MAX):
+            with suppress(AgentsError):
+                url = _sibling(current.url, str(address))
+                found[public(url)] = url
         self._pool = [
             s for s in self._pool if not s.learned or s is current or public(s.url) in found
         ]
         known = set(self.urls)
-        fresh = [url for text, url in found.items() if text not in known][:LEARNED_MAX]
+        fresh = [url for text, url in found.items() if text not in known]
         self._rng.shuffle(fresh)
         self._pool += [Server(url, learned=True) for url in fresh]
         return [public(url) for url in fresh]
+
+
+def _sibling(url: SplitResult, address: str) -> SplitResult:
+    """Another member of the same cluster."""
+    user, at, _ = url.netloc.rpartition("@")
+    return parse_url(url._replace(netloc=f"{user}{at}{address}").geturl())

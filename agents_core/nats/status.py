@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from agents_core.bus import Status
@@ -19,7 +20,11 @@ class StatusHolder:
         if value != self.value:
             self.value = value
             for listener in list(self._listeners.values()):
-                listener(value)
+                try:
+                    listener(value)
+                except Exception as error:  # a listener must not stop a reconnect
+                    context = {"message": "a listener for the status raised", "exception": error}
+                    asyncio.get_running_loop().call_exception_handler(context)
 
     def listen(self, listener: Callable[[Status], None]) -> Callable[[], None]:
         """Add a listener; the returned function takes it away, any number of times."""

@@ -9,8 +9,9 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import cast
 
-from agents_core.bus import PENDING_BYTES_LIMIT, PENDING_MSGS_LIMIT, Callback
+from agents_core.bus import PENDING_BYTES_LIMIT, PENDING_MSGS_LIMIT, Callback, Stats
 from agents_core.errors import AgentsError, ConnectionClosed, RequestTimeout, SlowConsumer
 from agents_core.nats.msg import Msg
 
@@ -29,9 +30,12 @@ class Subscription:
         pending_msgs_limit: messages kept for a slow reader; the newest beyond it are dropped and
             counted.
         pending_bytes_limit: the same in bytes of payload and headers.
-        on_end: how the bus stops sending: called with this subscription and a limit, 0 for at once.
+        on_unsub: tells the bus to stop sending, at once (0) or after so many messages; what is
+            under way still arrives.
+        on_end: tells the bus to forget this subscription.
         flush: the bus's barrier, for `drain`.
         on_error: told about a slow consumer and about what a callback raises.
+        stats: the bus's counters; dropped messages are counted there too.
     """
 
     def __init__(
@@ -44,22 +48,26 @@ class Subscription:
         pending_msgs_limit: int = PENDING_MSGS_LIMIT,
         pending_bytes_limit: int = PENDING_BYTES_LIMIT,
         sid: bytes = b"",
-        on_end: Callable[[Subscription, int], None],
+        on_unsub: Callable[[Subscription, int], None],
+        on_end: Callable[[Subscription], None],
         flush: Callable[[], Awaitable[None]],
         on_error: Callable[[Exception], None],
+        stats: Stats,
     ) -> None:
         self.subject = subject
         self.queue = queue
         self.sid = sid
         self.max_msgs = max_msgs
         self.received = 0
+        self.registered = 0  # how many had been received when the server began to count
         self.dropped = 0
         self.error: AgentsError | None = None
         self._cb = cb
         self._inline = cb is not None and not inspect.iscoroutinefunction(cb)
         self._msgs_limit = pending_msgs_limit
         self._bytes_limit = pending_bytes_limit
-        self._on_end, self._flush, self._on_error = on_end, flush, on_error
+        self._on_unsub, self._on_end = on_unsub, on_end
+        self._flush, self._on_error, self._stats = flush, on_error, stats
         self._pending: deque[Msg] = deque()
         self._pending_bytes = 0
         self._waiters: deque[asyncio.Future[None]] = deque()
@@ -92,7 +100,7 @@ class Subscription:
         else:
             self._keep(msg)
         if self.max_msgs and self.received >= self.max_msgs:
-            self.end()
+            self._finish()  # the sender has ended it by itself
 
     def _call(self, msg: Msg) -> None:
         assert self._cb is not None
@@ -106,6 +114,7 @@ class Subscription:
         full = len(self._pending) >= self._msgs_limit
         if full or self._pending_bytes + size > self._bytes_limit:
             self.dropped += 1
+            self._stats.dropped += 1
             if not self._slow:  # once per episode: an error per message would drown what it reports
                 self._slow = True
                 self._on_error(SlowConsumer(self.subject, self.dropped))
@@ -132,14 +141,12 @@ class Subscription:
 
     async def _run(self) -> None:
         """Call an async callback for each pending message, in order; ends when there is none."""
-        assert self._cb is not None
+        callback = cast("Callable[[Msg], Awaitable[object]]", self._cb)
         count = 0
         try:
             while self._pending:
                 try:
-                    result = self._cb(self._take())
-                    if inspect.isawaitable(result):
-                        await result
+                    await callback(self._take())
                 except Exception as error:  # as in _call
                     self._on_error(error)
                 count += 1
@@ -199,10 +206,9 @@ class Subscription:
             return
         if limit > self.received:
             self.max_msgs = limit
-            self._on_end(self, limit)
+            self._on_unsub(self, limit)
         else:
-            self._on_end(self, 0)
-            self._finish()
+            self.end()
 
     async def drain(self) -> None:
         """End, but deliver what was under way; return when callbacks have handled all of it.
@@ -211,23 +217,24 @@ class Subscription:
             NotConnected: the connection is down; what has arrived is still delivered.
         """
         if not self._ended:
-            self._on_end(self, 0)
+            self._on_unsub(self, 0)
             try:
                 await self._flush()
             finally:
                 self._finish()
-        if self._runner is not None:
+        if self._runner is not None and self._runner is not asyncio.current_task():
             await self._runner
 
     def end(self, error: AgentsError | None = None) -> None:
-        """End from the bus's side: closed, refused, or `max_msgs` reached."""
+        """End now, without waiting; with an error if the bus refused it."""
         if not self._ended:
             self.error = error
-            self._on_end(self, 0)
+            self._on_unsub(self, 0)
             self._finish()
 
     def _finish(self) -> None:
         self._ended = True
+        self._on_end(self)
         waiters, self._waiters = self._waiters, deque()
         for waiter in waiters:
             if not waiter.done():
