@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 if sys.platform != "emscripten":
-    pytest_plugins = ["tests.nats_fixture"]
+    pytest_plugins = ["tests.app_fixture", "tests.nats_fixture"]
 
 TEST_SECONDS_MAX = 30.0
 """A test that waits longer waits for something that will not come."""

@@ -48,6 +48,10 @@ class Project:
         ]
         return {"/": web / "index.html", **{f"/{f.relative_to(web).as_posix()}": f for f in files}}
 
+    def cache(self) -> Path:
+        """The folder for what is made of these files once, such as their gzipped forms."""
+        return self.root / "build" / "served"
+
     def pyodide(self) -> Path:
         """The folder with Pyodide's files.
 

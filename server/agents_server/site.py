@@ -37,7 +37,7 @@ class Site:
         Raises:
             Unsupported: Pyodide or a wheel is not there.
         """
-        store = config.data / "cache"
+        store = project.cache()
         wheels = [Wheel.read(path) for path in project.wheels()]
         assets = {w.url: Asset.packed_once(w.path, REVALIDATE, store) for w in wheels}
         pyodide = config.pyodide_url

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext
 
+from tests.app import App
+from tests.app_fixture import StartApp
 from tests.browser import chromium
-from tests.browser.app import App
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,23 +46,7 @@ def hypothesis_wheel() -> Path:
 
 
 @pytest.fixture
-def start_app(tmp_path: Path) -> Iterator[Callable[..., App]]:
-    """Starts `agents up` with some flags; at the end of the test it has to stop in order."""
-    apps: list[App] = []
-
-    def start(*arguments: str) -> App:
-        app = App(tmp_path, [*arguments])
-        app.start()
-        apps.append(app)
-        return app
-
-    yield start
-    for app in apps:
-        assert app.stop() == 0, "\n".join(app.lines)
-
-
-@pytest.fixture
-def app(start_app: Callable[..., App]) -> App:
+def app(start_app: StartApp) -> App:
     """`agents up` with everything by default, and an example."""
     return start_app("--example", "hello")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from tests.browser.app import App
+from tests.app import App
 from tests.browser.site import serve
 
 INSTALL = """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,12 +12,10 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from agents_server.nats_server import NatsServer
-from tests.browser.app import App
+from tests.app_fixture import StartApp
 
 BOOT_MS = 60_000
 COUNT_MS = 60_000
-
-Start = Callable[..., App]
 
 
 def open_page(page: Page, url: str) -> str:
@@ -45,7 +42,7 @@ def ask(page: Page, agent: str, payload: Any) -> str:
     return text
 
 
-def test_boots_by_named_phases(page: Page, start_app: Start, complaints: list[str]) -> None:
+def test_boots_by_named_phases(page: Page, start_app: StartApp, complaints: list[str]) -> None:
     app = start_app("--example", "hello")
     page.add_init_script("""
         window.phases = [];
@@ -63,7 +60,7 @@ def test_boots_by_named_phases(page: Page, start_app: Start, complaints: list[st
     assert complaints == []
 
 
-def test_asks_from_tab_to_server_and_back(page: Page, start_app: Start) -> None:
+def test_asks_from_tab_to_server_and_back(page: Page, start_app: StartApp) -> None:
     app = start_app("--example", "hello")
     node = open_page(page, app.url)
     expect(row(page, "greeter-server")).to_be_visible()
@@ -74,7 +71,9 @@ def test_asks_from_tab_to_server_and_back(page: Page, start_app: Start) -> None:
     assert json.loads(from_server) == {"text": "hello greeter-server", "node": node}
 
 
-def test_nats_py_talks_to_both(page: Page, start_app: Start, own_nats_server: NatsServer) -> None:
+def test_nats_py_talks_to_both(
+    page: Page, start_app: StartApp, own_nats_server: NatsServer
+) -> None:
     app = start_app("--example", "hello", *flags(own_nats_server))
     node = open_page(page, app.url)
 
@@ -96,7 +95,7 @@ def test_nats_py_talks_to_both(page: Page, start_app: Start, own_nats_server: Na
 
 
 def test_comes_back_after_the_server_was_killed(
-    page: Page, start_app: Start, own_nats_server: NatsServer
+    page: Page, start_app: StartApp, own_nats_server: NatsServer
 ) -> None:
     app = start_app("--example", "hello", *flags(own_nats_server))
     node = open_page(page, app.url)
@@ -121,7 +120,7 @@ def test_comes_back_after_the_server_was_killed(
 
 
 def test_words_are_counted_exactly_although_a_tab_closes(
-    context: BrowserContext, page: Page, start_app: Start
+    context: BrowserContext, page: Page, start_app: StartApp
 ) -> None:
     app = start_app("--example", "wordcount")
     first = open_page(page, app.url)
@@ -140,7 +139,7 @@ def test_words_are_counted_exactly_although_a_tab_closes(
     expect(row(page, f"counter-{second}")).to_be_hidden(timeout=20_000)
 
 
-def test_a_traceback_is_shown_on_demand(page: Page, start_app: Start) -> None:
+def test_a_traceback_is_shown_on_demand(page: Page, start_app: StartApp) -> None:
     app = start_app("--example", "hello")
     node = open_page(page, app.url)
     missing = ask(page, f"greeter-{node}", {"type": "Introduce", "to": "nobody"})
@@ -152,7 +151,7 @@ def test_a_traceback_is_shown_on_demand(page: Page, start_app: Start) -> None:
     expect(traceback).to_contain_text("in introduce")
 
 
-def test_stops_an_agent(page: Page, start_app: Start) -> None:
+def test_stops_an_agent(page: Page, start_app: StartApp) -> None:
     app = start_app("--example", "hello")
     open_page(page, app.url)
     row(page, "greeter-server").get_by_test_id("stop").click()
@@ -162,7 +161,7 @@ def test_stops_an_agent(page: Page, start_app: Start) -> None:
 
 @pytest.mark.parametrize("query", ["", "?nats=local://"])
 def test_works_without_a_server(
-    page: Page, start_app: Start, complaints: list[str], query: str
+    page: Page, start_app: StartApp, complaints: list[str], query: str
 ) -> None:
     app = start_app("--example", "hello", *([] if query else ["--no-nats"]))
     node = open_page(page, app.url + query)
@@ -173,7 +172,7 @@ def test_works_without_a_server(
     assert [text for text in complaints if "crashed" not in text] == []
 
 
-def test_says_why_it_failed_and_tries_again(page: Page, start_app: Start) -> None:
+def test_says_why_it_failed_and_tries_again(page: Page, start_app: StartApp) -> None:
     app = start_app("--example", "hello")
 
     def refuse(route: Route) -> None:
@@ -189,7 +188,7 @@ def test_says_why_it_failed_and_tries_again(page: Page, start_app: Start) -> Non
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_fits_a_narrow_screen(page: Page, start_app: Start, scheme: Any) -> None:
+def test_fits_a_narrow_screen(page: Page, start_app: StartApp, scheme: Any) -> None:
     app = start_app("--example", "wordcount")
     page.set_viewport_size({"width": 360, "height": 780})
     page.emulate_media(color_scheme=scheme)

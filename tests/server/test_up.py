@@ -1,0 +1,212 @@
+"""`agents up`, from the outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from agents_server.nats_server import NatsServer
+from tests.app import App
+from tests.app_fixture import StartApp
+
+STOP_S = 5.0
+DEADLINE_S = 15.0
+
+
+@contextmanager
+def occupied(port: int) -> Iterator[None]:
+    """Somebody else has that port, unless somebody else has it already."""
+    with socket.socket() as found:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            found.bind(("127.0.0.1", port))
+            found.listen()
+        except OSError:
+            pass
+        yield
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def refused(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
+    """Exit code and error output of a start that fails."""
+    command = [sys.executable, "-m", "agents_server", "up", *arguments]
+    result = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    return result.returncode, result.stderr.strip()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_starts_everything_and_ends_it_in_order(
+    start_app: StartApp, number: signal.Signals
+) -> None:
+    app = start_app("--example", "hello")
+    children = app.children()
+    assert len(children) == 1
+    assert app.get("/readyz") == {"status": "ok", "missing": []}
+    assert app.get("/healthz") == {"status": "ok"}
+    began = time.monotonic()
+    assert app.stop(number) == 0
+    assert time.monotonic() - began < STOP_S
+    assert not any(lives(pid) for pid in children)
+    assert any("greeter-server stopped" in line for line in app.lines)
+
+
+def test_takes_the_next_ports_and_says_so(start_app: StartApp) -> None:
+    with occupied(4222), occupied(8080), occupied(8000):
+        app = start_app()
+        said = [line for line in app.lines if " is taken" in line]
+        assert [line.split()[1] for line in said] == ["4222", "8080", "8000"]
+        assert app.lines[-1] == f"open {app.url}"
+        assert app.url != "http://127.0.0.1:8000/"
+        assert app.get("/readyz")["status"] == "ok"
+
+
+def test_a_second_one_in_the_folder_is_refused(start_app: StartApp, tmp_path: Path) -> None:
+    app = start_app()
+    code, error = refused(tmp_path)
+    assert code == 1
+    assert str(app.process.pid) in error
+    assert app.url in error
+
+
+def test_the_next_one_may_start_when_it_has_ended(start_app: StartApp) -> None:
+    assert start_app().stop() == 0
+    assert start_app().get("/healthz") == {"status": "ok"}
+
+
+def test_starts_a_nats_server_again_that_died(start_app: StartApp) -> None:
+    app = start_app("--example", "hello")
+    (first,) = app.children()
+    os.kill(first, signal.SIGKILL)
+    assert app.read_until("starting it again")
+    deadline = time.monotonic() + DEADLINE_S
+    while app.get("/readyz")["status"] != "ok" or app.children() in ([], [first]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_an_orphan_is_stopped_by_the_next_start(start_app: StartApp) -> None:
+    app = start_app()
+    (orphan,) = app.children()
+    app.process.kill()
+    app.process.communicate()
+    assert lives(orphan)
+    again = start_app()
+    assert not lives(orphan)
+    assert again.get("/readyz")["status"] == "ok"
+
+
+def test_uses_a_running_server(start_app: StartApp, nats_server: NatsServer) -> None:
+    websocket = nats_server.websocket_url
+    app = start_app("--nats", nats_server.url, "--nats-websocket", websocket)
+    assert app.children() == []
+    assert app.get("/config.json")["nats"] == websocket
+    assert app.get("/readyz")["status"] == "ok"
+
+
+def test_is_not_ready_without_its_server(start_app: StartApp, own_nats_server: NatsServer) -> None:
+    app = start_app("--nats", own_nats_server.url)
+    assert app.get("/readyz")["status"] == "ok"
+    own_nats_server.kill()
+    deadline = time.monotonic() + DEADLINE_S
+    while app.get("/readyz")["status"] == "ok":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert own_nats_server.url in app.get("/readyz")["missing"][0]
+    assert app.get("/healthz")["status"] == "ok"
+
+
+def test_works_without_a_server(start_app: StartApp) -> None:
+    app = start_app("--no-nats", "--example", "hello")
+    assert app.children() == []
+    assert app.get("/config.json")["nats"] == "local://"
+    assert app.get("/readyz")["status"] == "ok"
+
+
+def test_the_environment_is_honoured_and_flags_win(
+    start_app: StartApp, nats_server: NatsServer
+) -> None:
+    urls = {"NATS_URL": nats_server.url, "NATS_WEBSOCKET_URL": nats_server.websocket_url}
+    app = start_app(AGENTS_LOG_LEVEL="error", **urls)
+    assert app.get("/config.json")["nats"] == nats_server.websocket_url
+    assert app.stop() == 0
+    assert len(app.lines) == 1
+    app = start_app("--no-nats", "--log-level", "info", AGENTS_LOG_LEVEL="error", **urls)
+    assert app.get("/config.json")["nats"] == "local://"
+    assert app.stop() == 0
+    assert any("stopping" in line for line in app.lines)
+
+
+def test_logs_json_without_secrets(start_app: StartApp, nats_server: NatsServer) -> None:
+    url = nats_server.url.replace("nats://", "nats://user:hunter2@")
+    app = start_app("--nats", url, "--example", "hello", "--log-format", "json")
+    app.stop()
+    records = [json.loads(line) for line in app.lines if line.startswith("{")]
+    assert {"time", "level", "logger", "message"} == set(records[0])
+    assert any(record["message"] == "greeter-server started" for record in records)
+    assert "hunter2" not in "\n".join(app.lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--example", "nothing"], ["nothing", "hello, wordcount"]),
+        (["--example", "wordcount", "--input", "missing.txt"], ["missing.txt"]),
+        (["--nats", "gopher://x"], ["gopher", "nats, tls, ws, wss"]),
+        (["--space", "a.b"], ["a.b", "A-Z a-z 0-9"]),
+        (["--host", "192.0.2.1"], ["192.0.2.1"]),
+    ],
+)
+def test_a_bad_start_ends_with_one_clear_line(
+    tmp_path: Path, arguments: list[str], words: list[str]
+) -> None:
+    code, error = refused(tmp_path, "--log-level", "error", *arguments)
+    assert code == 1
+    assert error.startswith("agents: ")
+    assert len(error.splitlines()) == 1
+    assert all(word in error for word in words)
+
+
+def test_bad_flags_are_refused_with_the_usage(tmp_path: Path) -> None:
+    for arguments in (["--port", "70000"], ["--log-level", "loud"], ["--nats", "x", "--no-nats"]):
+        code, error = refused(tmp_path, *arguments)
+        assert code == 2
+        assert "usage:" in error
+    assert refused(tmp_path, AGENTS_LOG_LEVEL="loud")[0] == 1
+
+
+def test_help_names_the_environment() -> None:
+    command = [sys.executable, "-m", "agents_server", "up", "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for name in ("NATS_URL", "NATS_WEBSOCKET_URL", "AGENTS_LOG_LEVEL", "--pyodide-url"):
+        assert name in text
+
+
+def test_another_copy_of_pyodide_may_be_named(start_app: StartApp) -> None:
+    app: App = start_app("--no-nats", "--pyodide-url", "https://cdn.example/pyodide/")
+    assert app.get("/config.json")["pyodide"] == "https://cdn.example/pyodide/"
+    policy = app.fetch("/")[1]["Content-Security-Policy"]
+    assert "script-src 'self' 'wasm-unsafe-eval' https://cdn.example;" in policy
