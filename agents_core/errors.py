@@ -22,7 +22,8 @@ browser's `DOMException`, nats-py's own) are translated to these once, where the
     │   └── RestartLimitReached
     └── StateError
         ├── InvalidKey
-        └── StateCorrupt
+        ├── StateCorrupt
+        └── StorageError
 """
 
 from __future__ import annotations
@@ -317,9 +318,18 @@ class InvalidKey(StateError):
 class StateCorrupt(StateError):
     """Stored bytes that fail their checksum or can't be read.
 
-    They were moved aside, not overwritten.
+    They stay where they are; storing or deleting the key sets them aside first.
     """
 
     key: str
     reason: str
     template: ClassVar[str] = "state of {key!r} is corrupt: {reason}"
+
+
+@dataclass(eq=False)
+class StorageError(StateError):
+    """The place where state is kept refused: full, read-only, or somebody else has it."""
+
+    where: str
+    reason: str
+    template: ClassVar[str] = "state in {where}: {reason}"

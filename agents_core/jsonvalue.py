@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from agents_core.errors import EncodeError, InvalidMessage
@@ -61,7 +62,7 @@ def check_depth(value: object) -> None:
         layer = [
             child
             for item in layer
-            for child in (item.values() if isinstance(item, dict) else _items(item))
+            for child in _items(item)
             if isinstance(child, dict | list | tuple)
         ]
         if not layer:
@@ -69,8 +70,14 @@ def check_depth(value: object) -> None:
     raise EncodeError(type(value).__name__, f"nested deeper than {DEPTH_MAX}")
 
 
-def _items(item: object) -> list[object] | tuple[object, ...]:
-    return item if isinstance(item, list | tuple) else ()
+def _items(item: Any) -> Iterable[object]:
+    """What a container holds; an object's names are strings, json would make them so silently."""
+    if not isinstance(item, dict):
+        return item  # type: ignore[no-any-return]
+    for name in item:
+        if not isinstance(name, str):
+            raise EncodeError(type(name).__name__, "an object's names are strings")
+    return item.values()
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from agents_core.errors import Unsupported
 from agents_core.nats.client import Client
 from agents_core.nats.options import Options
 from agents_core.state.backend import MemoryBackend
+from agents_server import files
 from agents_server.dialer import dialer
 
 __all__ = ["NAME", "connect_bus", "default_url", "dialer", "open_backend"]
@@ -32,5 +33,9 @@ def default_url() -> str:
 
 
 def open_backend(url: str) -> MemoryBackend:
-    """No backend but `memory` yet, which the node has itself."""
-    raise Unsupported(f"the state backend {url!r}", "use 'memory', or pass a MemoryBackend")
+    """`file:./state`: a directory, relative to the working directory."""
+    scheme, _, path = url.partition(":")
+    if scheme != "file" or not path.removeprefix("//"):
+        instead = "use 'memory', 'file:./directory', or pass a MemoryBackend"
+        raise Unsupported(f"the state backend {url!r}", instead)
+    return files.open_directory(path.removeprefix("//"))
