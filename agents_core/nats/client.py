@@ -39,7 +39,7 @@ from agents_core.nats.servers import Server, Servers, credentials
 from agents_core.nats.status import StatusHolder
 from agents_core.nats.subject import check_queue, check_subject
 from agents_core.nats.subscription import Subscription
-from agents_core.timers import Timer, Timers
+from agents_core.timers import Timers
 
 NOTIFYING_MAX = 1000
 """Async callbacks under way at once; one that hangs must not collect the errors of a whole day."""
@@ -74,7 +74,6 @@ class Client:
         self._buffered = 0
         self._reconnecting: asyncio.Task[None] | None = None
         self._notifying: set[asyncio.Future[None]] = set()
-        self._ping_timer: Timer | None = None
         self._moving = False
 
     # -- state
@@ -129,7 +128,7 @@ class Client:
         for left in range(len(self._servers) - 1, -1, -1):
             try:
                 await self._attempt(self._servers.next())
-                return
+                break
             except AgentsError as error:
                 if left:
                     continue
@@ -137,7 +136,8 @@ class Client:
                     await self.close()
                     raise
                 self._report(error)
-        self._reconnect()
+                self._reconnect()
+        self._timers.after(self.options.ping_interval, self._check_alive)
 
     async def _attempt(self, server: Server) -> None:
         """One attempt at one server, within `connect_timeout`."""
@@ -166,7 +166,6 @@ class Client:
         buffer, self._buffer, self._buffered = self._buffer, [], 0
         for frame in buffer:
             connection.send(frame)
-        self._watch(connection)
         self._status.set(Status.CONNECTED)
 
     def _register(self, connection: Connection, subscription: Subscription) -> None:
@@ -177,24 +176,20 @@ class Client:
         if subscription.max_msgs:
             self._unsub(subscription, subscription.max_msgs)
 
-    def _watch(self, connection: Connection) -> None:
-        self._ping_timer = self._timers.after(
-            self.options.ping_interval, lambda: self._check_alive(connection)
-        )
-
-    def _check_alive(self, connection: Connection) -> None:
+    def _check_alive(self) -> None:
         """Ask after silence; give up when nothing at all came over several intervals.
 
         Judged by what arrived, not by timers: one that fires late, in a tab that slept, proves
         nothing.
         """
-        silent = asyncio.get_running_loop().time() - connection.received_at
-        if silent >= self.options.ping_interval / 2:
-            if connection.unanswered >= self.options.max_outstanding_pings:
-                connection.lose(TransportError(self._url, "stale connection: no answer to PING"))
-                return
+        interval, connection = self.options.ping_interval, self._connection
+        self._timers.after(interval, self._check_alive)
+        if connection is None or self._timers.now() - connection.received_at < interval / 2:
+            return
+        if connection.unanswered >= self.options.max_outstanding_pings:
+            connection.lose(TransportError(self._url, "stale connection: no answer to PING"))
+        else:
             connection.ping()
-        self._watch(connection)
 
     # -- losing and coming back
 
@@ -202,8 +197,6 @@ class Client:
         if connection is not self._connection:
             return
         self._connection = None
-        if self._ping_timer is not None:
-            self._ping_timer.cancel()
         self._keep(connection)
         self._requests.fail_all(NotConnected(self._url))
         self._report(error)
@@ -462,7 +455,8 @@ class Client:
             async with asyncio.timeout(self.options.drain_timeout):
                 if self._connection is not None:
                     for subscription in list(self._subscriptions.values()):
-                        await subscription.drain()
+                        if subscription is not self._requests.subscription:
+                            await subscription.drain()  # whose callbacks may still ask others
                     await self.flush()
         except (TimeoutError, NotConnected, ConnectionClosed) as error:
             self._report(error)

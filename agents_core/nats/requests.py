@@ -34,6 +34,9 @@ class Requests:
         bus: what they are published on.
         prefix: the private reply subject, without the token.
         timers: where their deadlines are.
+
+    Attributes:
+        subscription: the one that all replies come by; None before the first request.
     """
 
     def __init__(self, bus: Bus, prefix: str, timers: Timers) -> None:
@@ -42,7 +45,7 @@ class Requests:
         self._timers = timers
         self._count = 0
         self._waiting: dict[str, tuple[str, asyncio.Future[Msg], Timer]] = {}
-        self._subscription: Subscription | None = None
+        self.subscription: Subscription | None = None
         self._subscribing = asyncio.Lock()
 
     async def request(
@@ -56,8 +59,8 @@ class Requests:
         if len(self._waiting) >= REQUESTS_MAX:
             raise OutboundBufferFull(REQUESTS_MAX)
         async with self._subscribing:
-            if self._subscription is None:
-                self._subscription = await self._bus.subscribe(f"{self._prefix}.*", cb=self._reply)
+            if self.subscription is None:
+                self.subscription = await self._bus.subscribe(f"{self._prefix}.*", cb=self._reply)
         self._count += 1
         token = str(self._count)
         future: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
@@ -95,8 +98,8 @@ class Requests:
 
     def check(self, error: AgentsError) -> None:
         """The server refused a subscription: if it is the one for replies, none can come."""
-        if self._subscription is not None and self._subscription.ended:
-            self._subscription = None
+        if self.subscription is not None and self.subscription.ended:
+            self.subscription = None
             self.fail_all(error)
 
     def fail_all(self, error: AgentsError) -> None:

@@ -1,0 +1,724 @@
+"""The client: what it sends, how it is lost and comes back, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import pytest
+
+from agents_core import nats
+from agents_core.bus import Status
+from agents_core.errors import (
+    AuthorizationError,
+    ConnectionClosed,
+    InvalidHeader,
+    InvalidSubject,
+    MaxPayloadExceeded,
+    NotConnected,
+    OutboundBufferFull,
+    PermissionsViolation,
+    RequestTimeout,
+    ServerError,
+    SlowConsumer,
+    TransportError,
+)
+from agents_core.nats.client import NOTIFYING_MAX
+from agents_core.testing.server import ScriptedServer, info
+from tests.core.nats.scripted import client, reached, session, unhandled, until
+
+
+async def test_publish() -> None:
+    async with session() as (nc, peer, _):
+        await nc.publish("a", b"x", "r", {"K": ["v", "w"]})
+        command = await peer.expect("HPUB")
+        assert command.line == b"HPUB a r 24 25"
+        assert command.payload == b"NATS/1.0\r\nK: v\r\nK: w\r\n\r\nx"
+        assert (nc.stats.out_msgs, nc.stats.out_bytes) == (1, 1)
+
+
+async def test_what_a_server_would_punish_is_refused_before_it_is_sent() -> None:
+    server = ScriptedServer(info(max_payload=8))
+    async with client(server) as nc:
+        peer = await server.accept()
+        await peer.expect("PING")
+        for subject in ("", "a b", "a..b", "a.*", "a\r\nPING"):
+            with pytest.raises(InvalidSubject):
+                nc.publish(subject)
+            with pytest.raises(InvalidSubject):
+                nc.publish("a", reply=subject or " ")
+        with pytest.raises(InvalidHeader):
+            nc.publish("a", headers={"a b": "c"})
+        with pytest.raises(MaxPayloadExceeded, match="9 bytes"):
+            nc.publish("a", bytes(9))
+        with pytest.raises(MaxPayloadExceeded):
+            nc.publish("a", headers={"a": "b"})
+        with pytest.raises(InvalidSubject):
+            await nc.subscribe("a..b")
+        with pytest.raises(InvalidSubject):
+            await nc.subscribe("a", "two words")
+        await nc.flush()
+        assert [command.verb for command in peer.commands] == ["PING"]
+        assert nc.stats.out_msgs == 0
+
+
+async def test_info_may_come_at_any_time() -> None:
+    async with session() as (nc, peer, _):
+        peer.send(info(max_payload=5))
+        await nc.flush()
+        assert nc.max_payload == 5
+        peer.send(b'INFO {"max_payload":"many"}\r\n')
+        await nc.flush()
+        assert nc.max_payload == 1024 * 1024
+
+
+async def test_subscriptions_and_their_end() -> None:
+    async with session() as (nc, peer, _):
+        first = await nc.subscribe("a.*", "workers")
+        second = await nc.subscribe("b", max_msgs=2)
+        assert (await peer.expect("SUB")).line == b"SUB a.* workers 1"
+        assert (await peer.expect("SUB")).line == b"SUB b 2"
+        assert (await peer.expect("UNSUB")).line == b"UNSUB 2 2"
+        for _ in range(3):
+            peer.message("b", sid=2)
+        assert [msg.subject async for msg in second] == ["b", "b"]
+        await first.unsubscribe()
+        assert (await peer.expect("UNSUB")).line == b"UNSUB 1"
+        peer.message("a.x", sid=1)
+        await nc.flush()
+        assert (first.received, nc.stats.in_msgs) == (0, 4)
+
+
+async def test_unsubscribe_after_a_total_counts_as_the_server_does() -> None:
+    async with session() as (nc, peer, server):
+        subscription = await nc.subscribe("a")
+        for _ in range(3):
+            peer.message("a")
+        await until(lambda: subscription.received == 3)
+        await subscription.unsubscribe(5)
+        assert (await peer.expect("UNSUB")).line == b"UNSUB 1 5"  # the server has counted 3 of them
+        peer.message("a")
+        peer.cut()
+        await reached(nc, Status.RECONNECTING, Status.CONNECTED)
+        again = await server.accept()
+        assert (await again.expect("UNSUB")).line == b"UNSUB 1 1"  # this one none
+        again.message("a")
+        await until(lambda: subscription.ended)
+
+
+async def test_back_after_a_loss_with_what_is_still_wanted() -> None:
+    events: list[str] = []
+    callbacks = {f"{n}_cb": lambda n=n: events.append(n) for n in ("disconnected", "reconnected")}
+    async with session(**callbacks) as (nc, peer, server):
+        kept = await nc.subscribe("kept", "group")
+        gone = await nc.subscribe("gone")
+        counted = await nc.subscribe("counted", max_msgs=3)
+        await gone.unsubscribe()
+        peer.message("counted", sid=3)
+        await until(lambda: counted.received)
+        peer.cut()
+        await reached(nc, Status.RECONNECTING)
+        assert not nc.is_connected
+        nc.publish("kept", b"while down")
+        early = await nc.subscribe("early")
+        await early.unsubscribe()
+        await nc.subscribe("late")
+        with pytest.raises(NotConnected):
+            await nc.flush()
+        with pytest.raises(NotConnected):
+            await nc.request("a")
+        await reached(nc, Status.CONNECTED)
+        again = await server.accept()
+        await nc.flush()
+        lines = [command.line for command in again.commands][2:]
+        assert lines == [
+            b"SUB kept group 1",
+            b"SUB counted 3",
+            b"UNSUB 3 2",
+            b"SUB late 5",
+            b"PUB kept 10",
+            b"PING",
+        ]
+        again.message("kept", b"back")
+        assert (await kept.next_msg()).data == b"back"
+        assert nc.stats.reconnects == 1
+        assert events == ["disconnected", "reconnected"]
+
+
+async def test_frames_that_never_left_are_sent_again_publishes_only() -> None:
+    async with session() as (nc, peer, server):
+        peer.pause()
+        nc.publish("a", b"one")
+        nc.publish("a", b"two", headers={"K": "v"})
+        await nc.subscribe("b")
+        peer.cut()
+        await reached(nc, Status.RECONNECTING, Status.CONNECTED)
+        again = await server.accept()
+        await nc.flush()
+        assert [c.verb for c in again.commands][2:] == ["SUB", "PUB", "HPUB", "PING"]
+
+
+async def test_what_waits_to_be_sent_is_bounded_while_down_and_while_stalled() -> None:
+    async with session(pending_size=100) as (nc, peer, server):
+        peer.pause()
+        nc.publish("a", bytes(80))
+        with pytest.raises(OutboundBufferFull):
+            nc.publish("a", bytes(80))
+        server.down = {"one"}
+        peer.cut()
+        await reached(nc, Status.RECONNECTING)
+        with pytest.raises(OutboundBufferFull):
+            nc.publish("a", bytes(80))
+        assert nc.stats.out_msgs == 1
+        server.down = ()
+        await reached(nc, Status.CONNECTED)
+        nc.publish("a", bytes(80))
+
+
+async def test_without_reconnects_a_loss_is_the_end() -> None:
+    closed = asyncio.Event()
+    async with session(allow_reconnect=False, closed_cb=closed.set) as (nc, peer, _):
+        subscription = await nc.subscribe("a")
+        peer.cut()
+        await closed.wait()
+        assert nc.is_closed
+        with pytest.raises(ConnectionClosed):
+            await subscription.next_msg()
+
+
+async def test_a_server_is_given_up_after_so_many_attempts() -> None:
+    closed = asyncio.Event()
+    errors: list[Exception] = []
+    options = {"max_reconnect_attempts": 3, "closed_cb": closed.set, "error_cb": errors.append}
+    async with session(**options) as (nc, peer, server):
+        server.down = {"one"}
+        server.dialled.clear()
+        peer.cut()
+        await closed.wait()
+        assert nc.is_closed
+        assert len(server.dialled) == 3
+        assert [type(error) for error in errors] == [TransportError] * 4
+
+
+async def test_attempts_without_end() -> None:
+    async with session(max_reconnect_attempts=-1) as (nc, peer, server):
+        server.down = {"one"}
+        server.dialled.clear()
+        peer.cut()
+        await until(lambda: len(server.dialled) > 3)
+        assert nc.status is Status.RECONNECTING
+
+
+async def test_the_same_refusal_twice_is_final() -> None:
+    closed = asyncio.Event()
+    async with session(closed_cb=closed.set) as (nc, peer, server):
+        server.answers["CONNECT"] = b"-ERR 'Authorization Violation'\r\n"
+        del server.answers["PING"]
+        server.dialled.clear()
+        peer.cut()
+        await closed.wait()
+        assert nc.is_closed
+        assert len(server.dialled) == 2
+
+
+async def test_credentials_that_expire_and_are_then_refused_are_tried_once() -> None:
+    closed = asyncio.Event()
+    async with session(closed_cb=closed.set) as (_, peer, server):
+        server.answers["CONNECT"] = b"-ERR 'User Authentication Expired'\r\n"
+        del server.answers["PING"]
+        server.dialled.clear()
+        peer.error("User Authentication Expired")
+        peer.cut()
+        await closed.wait()
+        assert len(server.dialled) == 1
+
+
+async def test_credentials_that_expire_and_are_renewed() -> None:
+    async with session() as (nc, _, server):
+        for _ in range(3):
+            server.sessions[-1].error("User Authentication Expired")
+            server.sessions[-1].cut()
+            await reached(nc, Status.RECONNECTING, Status.CONNECTED)
+        assert nc.stats.reconnects == 3
+
+
+async def test_connecting_when_nobody_is_there() -> None:
+    server = ScriptedServer()
+    server.down = {"one", "two"}
+    with pytest.raises(TransportError, match="nats://two:4222: connection refused"):
+        await nats.connect("nats://one, nats://two", dialer=server, dont_randomize=True)
+    assert list(server.dialled) == ["one", "two"]
+
+
+async def test_connecting_to_the_one_that_is_there() -> None:
+    server = ScriptedServer()
+    server.down = {"one"}
+    async with client(server, "nats://one,nats://two") as nc:
+        assert nc.url == "nats://two:4222"
+
+
+async def test_connecting_later() -> None:
+    server = ScriptedServer()
+    server.down = {"one"}
+    errors: list[Exception] = []
+    async with client(server, retry_on_failed_connect=True, error_cb=errors.append) as nc:
+        assert nc.status is Status.RECONNECTING
+        nc.publish("a", b"early")
+        server.down = ()
+        await reached(nc, Status.CONNECTED)
+        assert (await (await server.accept()).expect("PUB")).payload == b"early"
+        assert type(errors[0]) is TransportError
+
+
+async def test_giving_up_a_connect_leaves_nothing_behind() -> None:
+    server = ScriptedServer(b"")
+    connecting = asyncio.create_task(nats.connect("nats://one", dialer=server))
+    peer = await server.accept()
+    connecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await connecting
+    await peer.wait_closed()
+
+
+# -- servers coming and going
+
+
+async def test_learning_of_servers() -> None:
+    found = asyncio.Event()
+    async with session(discovered_server_cb=found.set) as (nc, peer, server):
+        peer.send(info(connect_urls=["two:4222", "three:4223"]))
+        await found.wait()
+        assert sorted(nc.servers) == [
+            "nats://one:4222",
+            "nats://three:4223",
+            "nats://two:4222",
+        ]
+        server.down = {"one"}
+        peer.cut()
+        await reached(nc, Status.RECONNECTING, Status.CONNECTED)
+        assert nc.url in {"nats://two:4222", "nats://three:4223"}
+
+
+class Soon(Random):
+    """Jitter that takes no second."""
+
+    def random(self) -> float:
+        return 0.01
+
+
+async def test_a_lame_duck_is_left_when_there_is_another() -> None:
+    warned = asyncio.Event()
+    server = ScriptedServer()
+    options = {"lame_duck_mode_cb": warned.set, "rng": Soon()}
+    async with client(server, "nats://one,nats://two", **options) as nc:
+        for host in ("two", "one"):
+            peer = await server.accept()
+            peer.send(info(ldm=True))
+            peer.send(info(ldm=True))  # said twice, heard once
+            await reached(nc, Status.RECONNECTING, Status.CONNECTED)
+            await peer.wait_closed()
+            assert warned.is_set()
+            warned.clear()
+            assert nc.url == f"nats://{host}:4222"
+
+
+async def test_a_lame_duck_alone_is_kept_until_it_goes() -> None:
+    warned = asyncio.Event()
+    async with session(lame_duck_mode_cb=warned.set) as (nc, peer, _):
+        peer.send(info(ldm=True))
+        await warned.wait()
+        await nc.flush()
+        assert nc.is_connected
+        peer.cut()
+        await reached(nc, Status.RECONNECTING, Status.CONNECTED)
+
+
+async def test_a_lame_duck_that_goes_before_it_is_left() -> None:
+    server = ScriptedServer()
+    async with client(server, "nats://one,nats://two", rng=Soon()) as nc:
+        (await server.accept()).send(info(ldm=True) + b"GARBAGE\r\n")
+        await reached(nc, Status.RECONNECTING, Status.CONNECTED)
+        again = await server.accept()
+        with pytest.raises(RequestTimeout):  # the move was due before that
+            await nc.request("a", timeout=0.05)
+        assert not again.is_closing()
+
+
+# -- silence
+
+
+async def test_a_server_that_answers_no_ping_is_lost() -> None:
+    errors: list[Exception] = []
+    options = {"ping_interval": 0.01, "max_outstanding_pings": 2, "error_cb": errors.append}
+    async with session(**options) as (nc, peer, server):
+        await peer.expect("PING")
+        del server.answers["PING"]
+        for _ in range(2):
+            await peer.expect("PING")
+        server.answers["PING"] = b"PONG\r\n"
+        await reached(nc, Status.RECONNECTING, Status.CONNECTED)
+        assert str(errors[0]) == "nats://one:4222: stale connection: no answer to PING"
+
+
+async def test_a_server_that_answers_is_kept() -> None:
+    async with session(ping_interval=0.005) as (nc, peer, _):
+        for _ in range(5):
+            await peer.expect("PING")
+        assert nc.is_connected
+
+
+async def test_no_ping_while_messages_arrive_or_nothing_is_connected() -> None:
+    async with session(reconnect_time_wait=60) as (nc, peer, server):
+        await peer.expect("PING")
+        nc._check_alive()  # as if its timer had fired, late, right behind an arrival
+        assert not peer.commands
+        server.down = {"one"}
+        peer.cut()
+        await reached(nc, Status.RECONNECTING)
+        nc._check_alive()
+        assert nc.status is Status.RECONNECTING
+
+
+# -- what the server says
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Invalid Subject",
+        "maximum subscriptions exceeded",
+        "Invalid Publish Subject",
+        "Something nobody has heard of",
+        'Permissions Violation for Publish to "x"',
+        'Permissions Violation for Subscription to "x"',
+    ],
+)
+async def test_after_an_error_the_server_decides_whether_to_close(text: str) -> None:
+    errors: list[Exception] = []
+    async with session(error_cb=errors.append) as (nc, peer, _):
+        subscription = await nc.subscribe("a")
+        peer.error(text)
+        await nc.flush()
+        assert [str(error) for error in errors] == [f"server: {text}"]
+        assert nc.is_connected
+        assert not subscription.ended
+        assert nc.stats.errors_received == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Maximum Payload Violation",
+        "maximum control line exceeded",
+        "Unknown Protocol Operation",
+        "maximum account active connections exceeded",
+        "Stale Connection",
+        "Slow Consumer",
+    ],
+)
+async def test_an_error_behind_which_the_server_closes(text: str) -> None:
+    errors: list[Exception] = []
+    async with session(error_cb=errors.append) as (nc, peer, _):
+        peer.error(text)
+        peer.cut()
+        await reached(nc, Status.RECONNECTING, Status.CONNECTED)
+        assert {str(error) for error in errors} == {f"server: {text}"}
+        assert {type(error) for error in errors} == {ServerError}
+
+
+async def test_a_refused_subscription_ends_with_the_reason() -> None:
+    async with session() as (nc, peer, server):
+        by_sid = await nc.subscribe("a")
+        other = await nc.subscribe("a", "q")
+        peer.error('Permissions Violation for Subscription to "a" (sid "1")')
+        with pytest.raises(PermissionsViolation, match="sid"):
+            await by_sid.next_msg()
+        with pytest.raises(PermissionsViolation):
+            [msg async for msg in by_sid]
+        assert not other.ended
+        plain = await nc.subscribe("a")
+        peer.error('Permissions Violation for Subscription to "a" using queue "q"')
+        with pytest.raises(PermissionsViolation):
+            await other.next_msg()
+        assert not plain.ended
+        peer.cut()
+        await reached(nc, Status.RECONNECTING, Status.CONNECTED)
+        again = await server.accept()
+        await nc.flush()
+        assert [c.line for c in again.commands if c.verb == "SUB"] == [b"SUB a 3"]
+
+
+# -- barriers and ending
+
+
+async def test_flush_is_a_barrier_behind_what_was_published() -> None:
+    async with session() as (nc, peer, _):
+        await peer.expect("PING")
+        nc.publish("a", b"1")
+        await nc.flush()
+        assert [command.verb for command in peer.commands] == ["PUB", "PING"]
+        assert 0 <= await nc.rtt() < 30
+
+
+async def test_flush_that_nobody_answers() -> None:
+    async with session() as (nc, peer, server):
+        del server.answers["PING"]
+        with pytest.raises(RequestTimeout, match="PING"):
+            await nc.flush(0.001)
+        waiting = asyncio.create_task(nc.flush())
+        await asyncio.sleep(0)
+        peer.send(b"PONG\r\n")  # answers the one that gave up
+        peer.send(b"PONG\r\n")
+        await waiting
+        waiting = asyncio.create_task(nc.flush())
+        await asyncio.sleep(0)
+        peer.cut()
+        with pytest.raises(NotConnected):
+            await waiting
+
+
+async def test_a_flush_that_was_cancelled_is_not_counted_twice() -> None:
+    async with session() as (nc, peer, server):
+        del server.answers["PING"]
+        first = asyncio.create_task(nc.flush())
+        second = asyncio.create_task(nc.flush())
+        await asyncio.sleep(0)
+        first.cancel()
+        peer.send(b"PONG\r\n")
+        await nc.publish("a")
+        assert not second.done()
+        peer.send(b"PONG\r\n")
+        await second
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+
+async def test_flush_while_the_client_is_closed() -> None:
+    async with session() as (nc, _, server):
+        del server.answers["PING"]
+        waiting = asyncio.create_task(nc.flush())
+        await asyncio.sleep(0)
+        await nc.close()
+        with pytest.raises(NotConnected):
+            await waiting
+        with pytest.raises(ConnectionClosed):
+            await nc.flush()
+
+
+async def test_close_tells_whoever_waits_and_is_final() -> None:
+    closed: list[str] = []
+    async with session(closed_cb=lambda: closed.append("closed")) as (nc, peer, _):
+        subscription = await nc.subscribe("a")
+        reply = asyncio.create_task(nc.request("b", timeout=5))
+        message = asyncio.create_task(subscription.next_msg())
+        await peer.expect("PUB")
+        nc.publish("last", b"words")
+        await nc.close()
+        await nc.close()
+        for task in (reply, message):
+            with pytest.raises(ConnectionClosed):
+                await task
+        assert (await peer.expect("PUB")).payload == b"words"
+        await peer.wait_closed()
+        for call in (nc.subscribe("a"), nc.request("a"), nc.rtt()):
+            with pytest.raises(ConnectionClosed):
+                await call
+        with pytest.raises(ConnectionClosed):
+            nc.publish("a")
+        await nc.drain()
+        assert closed == ["closed"]
+        assert nc.status is Status.CLOSED
+
+
+async def test_close_while_reconnecting() -> None:
+    async with session(reconnect_time_wait=60) as (nc, peer, server):
+        server.down = {"one"}
+        peer.cut()
+        await reached(nc, Status.RECONNECTING)
+        await until(lambda: len(server.dialled) > 1)
+        await nc.close()
+        assert nc.is_closed
+
+
+async def test_drain_delivers_then_closes() -> None:
+    seen: list[bytes] = []
+
+    async def slow(msg: nats.Msg) -> None:
+        await asyncio.sleep(0)
+        seen.append(msg.data)
+        msg.respond(b"done")
+
+    async with session() as (nc, peer, server):
+        del server.answers["PING"]
+        await nc.subscribe("a", cb=slow)
+        peer.message("a", b"1", reply="r")
+        draining = asyncio.create_task(nc.drain())
+        await reached(nc, Status.DRAINING)
+        with pytest.raises(ConnectionClosed):
+            await nc.subscribe("b")
+        await peer.expect("UNSUB")
+        peer.message("a", b"2", reply="r")  # was under way when UNSUB arrived
+        server.answers["PING"] = b"PONG\r\n"
+        peer.send(b"PONG\r\n")
+        await draining
+        assert seen == [b"1", b"2"]
+        assert nc.is_closed
+        assert [c.payload for c in peer.commands if c.verb == "PUB"] == [b"done"] * 2
+
+
+async def test_requests_of_handlers_are_answered_while_draining() -> None:
+    replies: list[bytes] = []
+
+    async def asks(_: nats.Msg) -> None:
+        replies.append((await nc.request("b", timeout=5)).data)
+
+    async with session() as (nc, peer, _):
+        first = asyncio.create_task(nc.request("b", timeout=5))
+        reply = (await peer.expect("PUB")).words[2]
+        peer.message(reply, b"1")
+        await first
+        await nc.subscribe("a", cb=asks)
+        peer.message("a", sid=2)
+        draining = asyncio.create_task(nc.drain())
+        await peer.expect("UNSUB")
+        question = await peer.expect("PUB")
+        for _ in range(10):  # long after everything that drain had sent was answered
+            await asyncio.sleep(0)
+        peer.message(question.words[2], b"2")
+        await draining
+        assert replies == [b"2"]
+
+
+@pytest.mark.parametrize("how", ["silent", "lost", "down", "closed"])
+async def test_drain_that_can_not_finish_closes(how: str) -> None:
+    errors: list[Exception] = []
+    async with session(drain_timeout=0.01, error_cb=errors.append) as (nc, peer, server):
+        await nc.subscribe("a")
+        del server.answers["PING"]
+        if how == "down":
+            server.down = {"one"}
+            peer.cut()
+            await reached(nc, Status.RECONNECTING)
+        draining = asyncio.create_task(nc.drain())
+        if how == "lost":
+            await peer.expect("UNSUB")
+            peer.cut()
+        if how == "closed":
+            await peer.expect("UNSUB")
+            await nc.close()
+        await draining
+        assert nc.is_closed
+
+
+async def test_drain_does_not_wait_for_ever_for_a_callback() -> None:
+    started = asyncio.Event()
+
+    async def hang(_: nats.Msg) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    async with session(drain_timeout=0.01) as (nc, peer, _):
+        await nc.subscribe("a", cb=hang)
+        peer.message("a")
+        await started.wait()
+        await nc.drain()
+        assert nc.is_closed
+
+
+@pytest.mark.parametrize("how", ["drain", "close"])
+async def test_a_handler_may_end_the_client_itself(how: str) -> None:
+    async def end(_: nats.Msg) -> None:
+        await getattr(nc, how)()
+
+    async with session() as (nc, peer, _):
+        await nc.subscribe("a", cb=end)
+        peer.message("a")
+        await reached(nc, Status.CLOSED)
+
+
+# -- telling the user
+
+
+async def test_async_callbacks_and_those_that_raise() -> None:
+    heard: list[object] = []
+
+    async def later(error: Exception) -> None:
+        await asyncio.sleep(0)
+        heard.append(error)
+        raise ValueError("late")
+
+    def at_once() -> None:
+        raise ValueError("at once")
+
+    with unhandled() as errors:
+        async with session(error_cb=later, closed_cb=at_once) as (nc, peer, _):
+            peer.error("x")
+            await nc.flush()
+        assert [str(error) for error in heard] == ["server: x"]
+        assert [str(error) for error in errors] == ["at once", "late"]
+
+
+async def test_a_callback_that_hangs_does_not_hold_up_close_for_ever() -> None:
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    async with session(closed_cb=hang, connect_timeout=0.01) as (nc, _, _):
+        await nc.close()
+        assert len(nc._notifying) == 1
+        for task in nc._notifying:
+            task.cancel()
+
+
+async def test_callbacks_under_way_are_bounded() -> None:
+    release = asyncio.Event()
+
+    async def hang(_: Exception) -> None:
+        await release.wait()
+
+    with unhandled() as errors:
+        async with session(error_cb=hang) as (nc, peer, _):
+            peer.send(b"-ERR 'x'\r\n" * (NOTIFYING_MAX + 3))
+            await nc.flush()
+            assert [type(error) for error in errors] == [OutboundBufferFull] * 3
+            release.set()
+
+
+async def test_slow_consumers_are_reported_and_counted() -> None:
+    errors: list[Exception] = []
+    async with session(error_cb=errors.append) as (nc, peer, _):
+        subscription = await nc.subscribe("a", pending_msgs_limit=1)
+        for _ in range(3):
+            peer.message("a")
+        await nc.flush()
+        assert [type(error) for error in errors] == [SlowConsumer]
+        assert (subscription.dropped, nc.stats.dropped) == (2, 2)
+
+
+async def test_a_listener_that_raises_stops_nothing() -> None:
+    def raises(status: Status) -> None:
+        raise ValueError(status)
+
+    with unhandled() as errors:
+        async with session() as (nc, peer, _):
+            remove = nc.on_status(raises)
+            peer.cut()
+            await reached(nc, Status.RECONNECTING, Status.CONNECTED)
+            remove()
+            remove()
+        assert [str(error) for error in errors] == ["reconnecting", "connected"]
+
+
+async def test_the_first_refusal_of_credentials_is_raised() -> None:
+    server = ScriptedServer()
+    server.answers["CONNECT"] = b"-ERR 'Authorization Violation'\r\n"
+    with pytest.raises(AuthorizationError, match="Authorization Violation"):
+        await nats.connect("nats://one", dialer=server)
+
+
+async def test_new_inboxes_are_private_and_distinct() -> None:
+    async with session(inbox_prefix="_INBOX_me") as (nc, _, _):
+        first, second = nc.new_inbox(), nc.new_inbox()
+        assert first != second
+        assert first.startswith("_INBOX_me.")
+    with pytest.raises(InvalidSubject):
+        await nats.connect("nats://one", inbox_prefix="a.*", dialer=ScriptedServer())
