@@ -202,7 +202,7 @@ class Client:
         self._report(error)
         self._notify(self.options.disconnected_cb)
         if isinstance(error, AuthorizationError):
-            self._refused(connection.server, error)
+            self._servers.failed(connection.server, error, -1)
         if self.options.allow_reconnect and self.status in LIVE:
             self._reconnect()
         else:
@@ -236,7 +236,8 @@ class Client:
                 try:
                     await self._attempt(server)
                 except AgentsError as error:
-                    self._failed(server, error)
+                    self._report(error)
+                    self._servers.failed(server, error, self.options.max_reconnect_attempts)
                     continue
                 self._stats.reconnects += 1
                 self._notify(self.options.reconnected_cb)
@@ -244,24 +245,6 @@ class Client:
         finally:
             self._reconnecting = None
         await self.close()
-
-    def _failed(self, server: Server, error: AgentsError) -> None:
-        """Count an attempt that failed; a server that was tried too often is given up."""
-        self._report(error)
-        limit = self.options.max_reconnect_attempts
-        if isinstance(error, AuthorizationError):
-            self._refused(server, error)
-        elif 0 <= limit <= server.attempts:
-            self._servers.remove(server)
-
-    def _refused(self, server: Server, error: AuthorizationError) -> None:
-        """The same refusal twice in a row is final.
-
-        More attempts would only look like an attack (ADR-40).
-        """
-        if server.refusal == error.text:
-            self._servers.remove(server)
-        server.refusal = error.text
 
     # -- arriving
 

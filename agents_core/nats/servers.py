@@ -9,7 +9,7 @@ from itertools import islice
 from random import Random
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from agents_core.errors import AgentsError, TransportError, Unsupported
+from agents_core.errors import AgentsError, AuthorizationError, TransportError, Unsupported
 
 PORTS = {"nats": 4222, "tls": 4222, "ws": 80, "wss": 443}
 """The schemes that a NATS server speaks, and the port each has by default."""
@@ -97,6 +97,17 @@ class Servers:
         self._pool.append(server)
         return server
 
+    def failed(self, server: Server, error: AgentsError, limit: int) -> None:
+        """An attempt failed: a server that was tried `limit` times in a row is given up.
+
+        The same refusal twice in a row is final, too: more attempts would only look like an attack
+        (ADR-40). A negative limit means never.
+        """
+        text = error.text if isinstance(error, AuthorizationError) else ""
+        if (text and text == server.refusal) or 0 <= limit <= server.attempts:
+            self._pool.remove(server)
+        server.refusal = text
+
     def remove(self, server: Server) -> None:
         """Never try this one again."""
         self._pool.remove(server)
@@ -109,9 +120,9 @@ class Servers:
         credentials, path and query. What is no address is passed over.
         """
         found: dict[str, SplitResult] = {}
-        for address in islice(addresses, LEARNED_MAX):
+        for address in islice((a for a in addresses if isinstance(a, str)), LEARNED_MAX):
             with suppress(AgentsError):
-                url = _sibling(current.url, str(address))
+                url = _sibling(current.url, address)
                 found[public(url)] = url
         self._pool = [
             s for s in self._pool if not s.learned or s is current or public(s.url) in found
@@ -126,4 +137,5 @@ class Servers:
 def _sibling(url: SplitResult, address: str) -> SplitResult:
     """Another member of the same cluster."""
     user, at, _ = url.netloc.rpartition("@")
-    return parse_url(url._replace(netloc=f"{user}{at}{address}").geturl())
+    other = parse_url(f"{url.scheme}://{user}{at}{address}")
+    return other._replace(path=url.path, query=url.query)

@@ -1,0 +1,261 @@
+"""Subscriptions apart from any bus: order, bounds, waiters, and every way to end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from agents_core.errors import (
+    ConnectionClosed,
+    NotConnected,
+    PermissionsViolation,
+    RequestTimeout,
+    SlowConsumer,
+)
+from agents_core.nats.msg import Msg
+from agents_core.nats.subscription import FAIR_MSGS
+from tests.core.nats.scripted import Source, until
+
+
+async def test_next_msg_takes_what_is_pending_and_waits_for_what_is_not() -> None:
+    source = Source()
+    source.deliver(b"1", b"22")
+    assert (source.subscription.pending_msgs, source.subscription.pending_bytes) == (2, 3)
+    assert (await source.subscription.next_msg()).data == b"1"
+    assert (await source.subscription.next_msg()).data == b"22"
+    assert (source.subscription.pending_msgs, source.subscription.pending_bytes) == (0, 0)
+    waiting = asyncio.create_task(source.subscription.next_msg(None))
+    await asyncio.sleep(0)
+    source.deliver(b"3")
+    assert (await waiting).data == b"3"
+
+
+async def test_next_msg_gives_up() -> None:
+    with pytest.raises(RequestTimeout, match=r"'a' within 0\.001 s"):
+        await Source().subscription.next_msg(0.001)
+
+
+async def test_several_waiters_are_served_in_turn() -> None:
+    source = Source()
+    waiting = [asyncio.create_task(source.subscription.next_msg()) for _ in range(3)]
+    await asyncio.sleep(0)
+    source.deliver(b"1", b"2", b"3")
+    assert [(await task).data for task in waiting] == [b"1", b"2", b"3"]
+
+
+async def test_a_waiter_that_was_cancelled_leaves_its_message_to_the_next() -> None:
+    source = Source()
+    first, second, third = (asyncio.create_task(source.subscription.next_msg()) for _ in range(3))
+    await asyncio.sleep(0)
+    first.cancel()  # before anything came
+    await asyncio.wait([first])
+    source.deliver(b"1")
+    second.cancel()  # in the turn in which it was woken
+    assert (await third).data == b"1"
+    assert first.cancelled()
+    assert second.cancelled()
+
+
+async def test_a_waiter_cancelled_while_all_end_disturbs_nobody() -> None:
+    source = Source()
+    first, second = (asyncio.create_task(source.subscription.next_msg()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    source.subscription.end()
+    with pytest.raises(ConnectionClosed):
+        await second
+    assert (await asyncio.wait([first]))[0] == {first}
+
+
+async def test_a_message_that_was_taken_by_another_is_waited_for_again() -> None:
+    source = Source()
+    waiting = asyncio.create_task(source.subscription.next_msg())
+    await asyncio.sleep(0)
+    source.deliver(b"1")
+    assert (await source.subscription.next_msg()).data == b"1"
+    await asyncio.sleep(0)
+    source.deliver(b"2")
+    assert (await waiting).data == b"2"
+
+
+async def test_iteration_ends_behind_what_is_pending() -> None:
+    source = Source()
+    payloads = [b"%d" % index for index in range(FAIR_MSGS + 2)]
+    source.deliver(*payloads)
+    source.subscription.end()
+    assert [msg.data async for msg in source.subscription] == payloads
+
+
+async def test_iteration_and_async_callbacks_give_others_a_turn() -> None:
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+
+    async def callback(_: Msg) -> None:
+        """Never yields by itself."""
+
+    for cb in (None, callback):
+        turns = 0
+        source = Source(cb)
+        source.deliver(*([b""] * FAIR_MSGS))
+        if cb is None:
+            source.subscription.end()
+            asyncio.get_running_loop().call_soon(turn)
+            async for _ in source.subscription:
+                pass
+        else:
+            asyncio.get_running_loop().call_soon(turn)
+            await source.subscription.drain()
+        assert turns == 1
+
+
+async def test_iteration_raises_why_the_subscription_was_refused() -> None:
+    source = Source()
+    source.subscription.end(PermissionsViolation("no", "subscription", "a"))
+    with pytest.raises(PermissionsViolation):
+        [msg async for msg in source.subscription]
+
+
+async def test_plain_callbacks_run_at_once_and_what_they_raise_is_reported() -> None:
+    seen: list[bytes] = []
+
+    def callback(msg: Msg) -> None:
+        seen.append(msg.data)
+        raise ValueError(msg.data)
+
+    source = Source(callback)
+    source.deliver(b"1", b"2")
+    assert seen == [b"1", b"2"]
+    assert [type(error) for error in source.errors] == [ValueError] * 2
+
+
+async def test_async_callbacks_run_in_order_and_what_they_raise_is_reported() -> None:
+    seen: list[bytes] = []
+
+    async def callback(msg: Msg) -> None:
+        await asyncio.sleep(0)
+        seen.append(msg.data)
+        raise ValueError(msg.data)
+
+    source = Source(callback)
+    source.deliver(b"1", b"2")
+    await until(lambda: len(seen) == 2)
+    source.deliver(b"3")
+    await source.subscription.drain()
+    assert seen == [b"1", b"2", b"3"]
+    assert [type(error) for error in source.errors] == [ValueError] * 3
+
+
+@pytest.mark.parametrize(
+    ("limits", "kept"),
+    [({"pending_msgs_limit": 2}, 2), ({"pending_bytes_limit": 5}, 2)],
+)
+async def test_a_slow_reader_loses_the_newest(limits: dict[str, int], kept: int) -> None:
+    source = Source(**limits)
+    source.deliver(b"11", b"22", b"33", b"44")
+    assert (source.subscription.pending_msgs, source.subscription.dropped) == (kept, 2)
+    assert source.stats.dropped == 2
+    assert [type(error) for error in source.errors] == [SlowConsumer]  # once per episode
+    assert (await source.subscription.next_msg()).data == b"11"
+    source.deliver(b"55", b"66")
+    assert len(source.errors) == 2
+
+
+async def test_headers_count_as_bytes() -> None:
+    source = Source(pending_bytes_limit=20)
+    source.subscription.deliver(Msg("a", b"123456", raw_headers=b"NATS/1.0\r\nA:b\r\n\r\n"))
+    assert source.subscription.dropped == 1
+
+
+async def test_the_end_after_so_many_messages() -> None:
+    source = Source(max_msgs=2)
+    source.deliver(b"1", b"2", b"3")
+    assert source.subscription.ended
+    assert source.asked == ["end"]  # the sender has counted too
+    assert [msg.data async for msg in source.subscription] == [b"1", b"2"]
+
+
+async def test_unsubscribe() -> None:
+    source = Source()
+    source.deliver(b"1")
+    await source.subscription.unsubscribe(3)
+    source.deliver(b"2")
+    assert not source.subscription.ended
+    await source.subscription.unsubscribe(2)
+    await source.subscription.unsubscribe()
+    assert source.asked == [3, 0, "end"]
+    source.deliver(b"late")
+    assert source.subscription.pending_msgs == 2
+
+
+async def test_drain_takes_what_is_under_way() -> None:
+    source = Source()
+    source.flushed.clear()
+    draining = asyncio.create_task(source.subscription.drain())
+    await asyncio.sleep(0)
+    source.deliver(b"1")
+    source.flushed.set()
+    await draining
+    assert source.asked == [0, "end"]
+    assert [msg.data async for msg in source.subscription] == [b"1"]
+    await source.subscription.drain()
+
+
+async def test_drain_ends_also_when_the_connection_is_lost() -> None:
+    source = Source()
+
+    async def flush() -> None:
+        raise NotConnected("x")
+
+    source.subscription._flush = flush
+    with pytest.raises(NotConnected):
+        await source.subscription.drain()
+    assert source.subscription.ended
+
+
+async def test_a_callback_may_drain_its_own_subscription() -> None:
+    done: list[Any] = []
+
+    async def callback(msg: Msg) -> None:
+        await source.subscription.drain()
+        done.append(msg.data)
+
+    source = Source(callback)
+    source.deliver(b"1", b"2")
+    await until(lambda: len(done) == 2)
+
+
+async def test_discard_drops_what_is_pending_and_stops_the_callback() -> None:
+    cancelled = asyncio.Event()
+
+    async def callback(_: Msg) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    source = Source(callback)
+    source.deliver(b"1", b"2")
+    await asyncio.sleep(0)
+    source.subscription.end()
+    source.subscription.discard()
+    assert source.subscription.pending_msgs == 0
+    await cancelled.wait()
+
+
+async def test_a_callback_may_discard_its_own_subscription() -> None:
+    seen: list[bytes] = []
+
+    async def callback(msg: Msg) -> None:
+        source.subscription.discard()
+        await asyncio.sleep(0)
+        seen.append(msg.data)
+
+    source = Source(callback)
+    source.deliver(b"1", b"2")
+    await until(lambda: seen)
+    assert seen == [b"1"]
