@@ -9,9 +9,11 @@ from agents_core.bus import Bus
 from agents_core.errors import Unsupported
 from agents_core.nats.client import Client
 from agents_core.nats.options import Options
+from agents_core.nats.servers import parse_url
 from agents_core.state.backend import MemoryBackend
 from agents_server import files
 from agents_server.dialer import dialer
+from agents_server.nats_py import NatsPyBus
 
 __all__ = ["NAME", "connect_bus", "default_url", "dialer", "open_backend"]
 
@@ -20,11 +22,16 @@ DEFAULT_URL = "nats://127.0.0.1:4222"
 
 
 async def connect_bus(url: str, *, name: str, **options: Any) -> Bus:
-    """Connect, and go on trying while the server is away."""
+    """Connect, and go on trying while the server is away.
+
+    Over nats-py for TCP, as its users know it; over our own client for WebSocket.
+    """
     keep_trying = {"retry_on_failed_connect": True, "max_reconnect_attempts": -1}
-    client = Client(Options(servers=url.split(","), name=name, **(keep_trying | options)))
-    await client.connect()
-    return client
+    made = Options(servers=url.split(","), name=name, **(keep_trying | options))
+    schemes = {parse_url(server).scheme for server in made.servers}
+    bus = Client(made) if schemes & {"ws", "wss"} else NatsPyBus(made)
+    await bus.connect()
+    return bus
 
 
 def default_url() -> str:

@@ -1,0 +1,340 @@
+"""What every `Bus` promises, as checks that any test can call.
+
+    for check in bus.CHECKS:
+        async with make_buses() as (one, other):
+            await check(one, other)
+
+The two are connected to the same place; what one publishes, the other can receive. A check uses
+fresh subjects, so buses may be used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, TypeVar
+
+from agents_core.bus import Bus, Status
+from agents_core.errors import (
+    AgentsError,
+    ConnectionClosed,
+    InvalidHeader,
+    InvalidSubject,
+    MaxPayloadExceeded,
+    NoResponders,
+    RequestTimeout,
+)
+from agents_core.ids import unique
+from agents_core.nats.msg import Msg
+
+Check: TypeAlias = Callable[[Bus, Bus], Awaitable[None]]
+E = TypeVar("E", bound=AgentsError)
+
+SECONDS_MAX = 10.0
+"""A message that takes longer will not come."""
+
+ORDERED_MSGS = 1000
+
+
+async def _raises(kind: type[E], call: Callable[[], object]) -> E:
+    """The error that `call` raises, at once or when awaited."""
+    try:
+        result = call()
+        if isinstance(result, Awaitable):
+            await result
+    except kind as error:
+        return error
+    raise AssertionError(f"{kind.__name__} was not raised")
+
+
+async def carries_payload_reply_and_headers(one: Bus, other: Bus) -> None:
+    """A message arrives as it was sent."""
+    subject = f"bus.{unique()}"
+    subscription = await other.subscribe(subject)
+    await other.flush()
+    for payload in (b"", b"hello", bytes(range(256)) * 100):
+        one.publish(subject, payload, "reply.here", {"Name": "value", "name": "other"})
+        msg = await subscription.next_msg(SECONDS_MAX)
+        assert (msg.subject, msg.data, msg.reply) == (subject, payload, "reply.here")
+        assert (msg.headers["Name"], msg.headers["name"]) == ("value", "other"), "headers differ"
+    one.publish(subject)
+    msg = await subscription.next_msg(SECONDS_MAX)
+    assert (msg.data, msg.reply, dict(msg.headers)) == (b"", "", {}), "nothing was to be added"
+
+
+async def keeps_the_order(one: Bus, other: Bus) -> None:
+    """Messages of one publisher arrive in order, none is lost."""
+    subject = f"bus.{unique()}"
+    subscription = await other.subscribe(subject)
+    await other.flush()
+    for number in range(ORDERED_MSGS):
+        one.publish(subject, str(number).encode())
+    for number in range(ORDERED_MSGS):
+        msg = await subscription.next_msg(SECONDS_MAX)
+        assert int(msg.data) == number, f"{int(msg.data)} came instead of {number}"
+
+
+async def matches_wildcards(one: Bus, other: Bus) -> None:
+    """`*` is one token, `>` one or more at the end."""
+    root = f"bus.{unique()}"
+    star = await other.subscribe(f"{root}.*.end")
+    rest = await other.subscribe(f"{root}.>")
+    await other.flush()
+    for tail in ("a.end", "a.b.end", "a", "z"):
+        one.publish(f"{root}.{tail}", tail.encode())
+    one.publish(root)  # `>` wants at least one token
+    found = [(await rest.next_msg(SECONDS_MAX)).data.decode() for _ in range(4)]
+    assert found == ["a.end", "a.b.end", "a", "z"], f"{found} for >"
+    assert (await star.next_msg(SECONDS_MAX)).data == b"a.end"
+    assert star.pending_msgs == rest.pending_msgs == 0, "more matched than should"
+
+
+async def gives_each_queue_group_one(one: Bus, other: Bus) -> None:
+    """Of a queue group one member gets each message; who is in none gets all."""
+    subject = f"bus.{unique()}"
+    counts = {"a1": 0, "a2": 0, "b": 0, "none": 0}
+
+    def count(name: str) -> Callable[[Msg], object]:
+        def take(_: Msg) -> None:
+            counts[name] += 1
+
+        return take
+
+    await one.subscribe(subject, "a", count("a1"))
+    await other.subscribe(subject, "a", count("a2"))
+    await other.subscribe(subject, "b", count("b"))
+    await other.subscribe(subject, cb=count("none"))
+    last = await other.subscribe(f"{subject}.last")
+    await one.flush()
+    await other.flush()
+    for _ in range(100):
+        one.publish(subject)
+    one.publish(f"{subject}.last")
+    await last.next_msg(SECONDS_MAX)
+    await one.flush()
+    assert counts["a1"] + counts["a2"] == counts["b"] == counts["none"] == 100, f"{counts}"
+
+
+async def calls_back_in_order(one: Bus, other: Bus) -> None:
+    """A callback may be a plain or a coroutine function; one that raises does not end it."""
+    subject = f"bus.{unique()}"
+    done = asyncio.get_running_loop().create_future()
+    taken: list[bytes] = []
+
+    async def take(msg: Msg) -> None:
+        await asyncio.sleep(0)
+        taken.append(msg.data)
+        if len(taken) == 3:
+            done.set_result(None)
+        if len(taken) == 1:
+            raise ValueError("a fault of the user's")
+
+    await other.subscribe(subject, cb=take)
+    await other.flush()
+    for payload in (b"1", b"2", b"3"):
+        one.publish(subject, payload)
+    async with asyncio.timeout(SECONDS_MAX):
+        await done
+    assert taken == [b"1", b"2", b"3"], f"{taken}"
+
+
+async def ends_by_count(one: Bus, other: Bus) -> None:
+    """`max_msgs` and `unsubscribe(limit)` end a subscription after so many messages."""
+    subject = f"bus.{unique()}"
+    by_max = await other.subscribe(subject, max_msgs=2)
+    by_limit = await other.subscribe(subject)
+    await by_limit.unsubscribe(3)
+    await other.flush()
+    for number in range(5):
+        one.publish(subject, str(number).encode())
+    async with asyncio.timeout(SECONDS_MAX):
+        assert [int(msg.data) async for msg in by_max] == [0, 1], "max_msgs"
+        assert [int(msg.data) async for msg in by_limit] == [0, 1, 2], "unsubscribe(3)"
+
+
+async def ends_at_once(one: Bus, other: Bus) -> None:
+    """After `unsubscribe` nothing arrives, and who waits is told."""
+    subject = f"bus.{unique()}"
+    subscription = await other.subscribe(subject)
+    await subscription.unsubscribe()
+    await subscription.unsubscribe()
+    await other.flush()
+    one.publish(subject)
+    await one.flush()
+    await _raises(ConnectionClosed, lambda: subscription.next_msg(SECONDS_MAX))
+
+
+async def drops_the_newest_beyond_the_bound(one: Bus, other: Bus) -> None:
+    """A slow reader keeps `pending_msgs_limit` messages; more are dropped and counted."""
+    subject = f"bus.{unique()}"
+    slow = await other.subscribe(subject, pending_msgs_limit=3)
+    small = await other.subscribe(subject, pending_bytes_limit=3)
+    last = await other.subscribe(f"{subject}.last")
+    await other.flush()
+    for number in range(10):
+        one.publish(subject, str(number).encode())
+    one.publish(f"{subject}.last")
+    await last.next_msg(SECONDS_MAX)
+    for subscription in (slow, small):
+        assert (subscription.pending_msgs, subscription.dropped) == (3, 7), (
+            "not what the bound says"
+        )
+        assert (await subscription.next_msg(SECONDS_MAX)).data == b"0", "the oldest stay"
+    assert other.stats.dropped >= 14, "drops are counted for the bus, too"
+
+
+async def answers_requests(one: Bus, other: Bus) -> None:
+    """A request gets its own answer, also when many are under way."""
+    subject = f"bus.{unique()}"
+
+    def double(msg: Msg) -> None:
+        msg.respond(msg.data * 2, headers={"Answer": "yes"})
+
+    await other.subscribe(subject, cb=double)
+    await other.flush()
+    asked = [one.request(subject, str(n).encode(), SECONDS_MAX) for n in range(50)]
+    answers = await asyncio.gather(*asked)
+    assert [msg.data for msg in answers] == [str(n).encode() * 2 for n in range(50)], "mixed up"
+    assert answers[0].headers["Answer"] == "yes", "the headers of an answer are lost"
+
+
+async def knows_when_nobody_answers(one: Bus, other: Bus) -> None:
+    """Nobody subscribes: `NoResponders`, long before the timeout. Nobody answers: in time."""
+    subject = f"bus.{unique()}"
+    error = await _raises(NoResponders, lambda: one.request(subject, b"", SECONDS_MAX))
+    assert error.subject == subject
+    await other.subscribe(subject)
+    await other.flush()
+    late = await _raises(RequestTimeout, lambda: one.request(subject, b"", 0.05))
+    assert late.timeout == 0.05
+
+
+async def refuses_what_is_no_subject(one: Bus, other: Bus) -> None:
+    """Before anything is sent."""
+    for subject in ("", "a b", "a..b", ".a", "a.", "a\r\nb", "a.*", "a.>"):
+        await _raises(InvalidSubject, lambda s=subject: one.publish(s))  # type: ignore[misc]
+    await _raises(InvalidSubject, lambda: one.publish("a", reply="b c"))
+    for subject in ("", "a b", "a.>.b", "a..b"):
+        await _raises(InvalidSubject, lambda s=subject: one.subscribe(s))  # type: ignore[misc]
+    await _raises(InvalidSubject, lambda: one.subscribe("a", queue="b c"))
+
+
+async def refuses_what_is_too_large(one: Bus, other: Bus) -> None:
+    """Headers and payload together, known before sending; the bus goes on."""
+    size = one.max_payload
+    error = await _raises(MaxPayloadExceeded, lambda: one.publish("a", bytes(size + 1)))
+    assert error.max_payload == size
+    await _raises(MaxPayloadExceeded, lambda: one.publish("a", bytes(size), headers={"A": "b"}))
+    await _raises(InvalidHeader, lambda: one.publish("a", headers={"A": "b\r\nc"}))
+    await one.flush()
+
+
+async def flush_is_a_barrier(one: Bus, other: Bus) -> None:
+    """What was published before `flush` is with the others' subscriptions when both flushed."""
+    subject = f"bus.{unique()}"
+    subscription = await other.subscribe(subject)
+    await other.flush()
+    for _ in range(100):
+        one.publish(subject)
+    await one.flush()
+    await other.flush()
+    async with asyncio.timeout(SECONDS_MAX):
+        for _ in range(100):
+            await subscription.next_msg(SECONDS_MAX)
+    assert await one.rtt() >= 0.0
+
+
+async def counts(one: Bus, other: Bus) -> None:
+    """Messages and bytes, out and in."""
+    subject = f"bus.{unique()}"
+    subscription = await other.subscribe(subject)
+    await other.flush()
+    sent, received = one.stats.out_msgs, other.stats.in_msgs
+    sent_bytes, received_bytes = one.stats.out_bytes, other.stats.in_bytes
+    one.publish(subject, b"12345")
+    await subscription.next_msg(SECONDS_MAX)
+    assert (one.stats.out_msgs - sent, one.stats.out_bytes - sent_bytes) == (1, 5)
+    assert (other.stats.in_msgs - received, other.stats.in_bytes - received_bytes) == (1, 5)
+
+
+async def gives_fresh_inboxes(one: Bus, other: Bus) -> None:
+    """Reply subjects are private, and none comes twice."""
+    inboxes = {bus.new_inbox() for bus in (one, other) for _ in range(100)}
+    assert len(inboxes) == 200
+
+
+async def drains(one: Bus, other: Bus) -> None:
+    """What has arrived is handled, then the bus is closed."""
+    subject = f"bus.{unique()}"
+    taken: list[bytes] = []
+    seen: list[Status] = []
+
+    async def take(msg: Msg) -> None:
+        await asyncio.sleep(0)
+        taken.append(msg.data)
+
+    await other.subscribe(subject, cb=take)
+    await other.flush()
+    other.on_status(seen.append)
+    for _ in range(100):
+        one.publish(subject)
+    await one.flush()
+    await other.drain()
+    assert len(taken) == 100, f"{len(taken)} of 100 were handled"
+    assert seen == [Status.DRAINING, Status.CLOSED], f"{seen}"
+    await other.drain()
+
+
+async def is_over_when_closed(one: Bus, other: Bus) -> None:
+    """After `close` every call says so, and who waits is told at once."""
+    subject = f"bus.{unique()}"
+    await one.subscribe(subject)
+    await one.flush()
+    waiting = await other.subscribe(subject)
+    waits = asyncio.ensure_future(_raises(ConnectionClosed, lambda: waiting.next_msg(SECONDS_MAX)))
+    asks = asyncio.ensure_future(
+        _raises(ConnectionClosed, lambda: other.request(subject, b"", SECONDS_MAX))
+    )
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await other.close()
+    await waits
+    await asks
+    assert other.status is Status.CLOSED
+    await _raises(ConnectionClosed, lambda: other.publish(subject))
+    await _raises(ConnectionClosed, lambda: other.subscribe(subject))
+    await _raises(ConnectionClosed, lambda: other.request(subject))
+    await _raises(ConnectionClosed, other.flush)
+    await other.close()
+
+
+async def forgets_listeners(one: Bus, other: Bus) -> None:
+    """`on_status` tells about changes until its function is called."""
+    seen: list[Status] = []
+    forget = other.on_status(seen.append)
+    forget()
+    forget()
+    await other.close()
+    assert seen == [], f"{seen}"
+
+
+CHECKS: tuple[Check, ...] = (
+    carries_payload_reply_and_headers,
+    keeps_the_order,
+    matches_wildcards,
+    gives_each_queue_group_one,
+    calls_back_in_order,
+    ends_by_count,
+    ends_at_once,
+    drops_the_newest_beyond_the_bound,
+    answers_requests,
+    knows_when_nobody_answers,
+    refuses_what_is_no_subject,
+    refuses_what_is_too_large,
+    flush_is_a_barrier,
+    counts,
+    gives_fresh_inboxes,
+    drains,
+    is_over_when_closed,
+    forgets_listeners,
+)

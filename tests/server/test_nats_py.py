@@ -1,0 +1,185 @@
+"""The bus over nats-py: what a lost server does to it; the promises of every bus are elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from agents_core import Agent, connect, on
+from agents_core.bus import Status
+from agents_core.errors import (
+    AuthorizationError,
+    ConnectionClosed,
+    NotConnected,
+    OutboundBufferFull,
+    PermissionsViolation,
+    TransportError,
+    Unsupported,
+)
+from agents_core.ids import unique
+from agents_core.nats.options import Options
+from agents_server.nats_py import NatsPyBus
+from agents_server.nats_server import NatsServer, free_port
+
+pytestmark = pytest.mark.nats
+
+
+async def opened(url: str, **options: object) -> NatsPyBus:
+    bus = NatsPyBus(Options(servers=[url], **options))  # type: ignore[arg-type]
+    await bus.connect()
+    return bus
+
+
+async def reached(bus: NatsPyBus, status: Status) -> None:
+    """Wait until the bus has that status."""
+    found = asyncio.get_running_loop().create_future()
+    forget = bus.on_status(lambda new: new is status and not found.done() and found.set_result(0))
+    if bus.status is not status:
+        await found
+    forget()
+
+
+async def test_it_is_what_a_native_node_gets(nats_server: NatsServer) -> None:
+    async with connect(nats_server.url, space=unique()) as node:
+        assert isinstance(node.bus, NatsPyBus)
+        assert node.bus.url == nats_server.url
+
+
+async def test_comes_back_with_subscriptions_and_what_waited(own_nats_server: NatsServer) -> None:
+    bus = await opened(own_nats_server.url)
+    before = await bus.subscribe("before")
+    limited = await bus.subscribe("limited", max_msgs=3)
+    await bus.flush()
+    bus.publish("limited", b"1")
+    await limited.next_msg(5)
+    own_nats_server.kill()
+    await reached(bus, Status.RECONNECTING)
+    while_down = await bus.subscribe("while.down")
+    gone = await bus.subscribe("before")
+    await gone.unsubscribe()
+    bus.publish("before", b"waited")
+    with pytest.raises(NotConnected):
+        await bus.request("before", b"", timeout=20)
+    with pytest.raises(NotConnected):
+        await bus.flush()
+    own_nats_server.start()
+    await reached(bus, Status.CONNECTED)
+    assert (await before.next_msg(5)).data == b"waited"
+    bus.publish("while.down", b"too")
+    assert (await while_down.next_msg(5)).data == b"too"
+    for _ in range(4):
+        bus.publish("limited")
+    await bus.flush()
+    assert len([msg async for msg in limited]) == 2
+    assert bus.stats.reconnects == 1
+    await bus.close()
+
+
+async def test_a_request_under_way_fails_at_once(own_nats_server: NatsServer) -> None:
+    bus = await opened(own_nats_server.url)
+    await bus.subscribe("silent")
+    await bus.flush()
+    asked = asyncio.ensure_future(bus.request("silent", b"", timeout=60))
+    await bus.flush()
+    own_nats_server.kill()
+    with pytest.raises(NotConnected):
+        await asked
+    await bus.close()
+
+
+async def test_the_buffer_is_bounded_while_the_server_is_away(own_nats_server: NatsServer) -> None:
+    bus = await opened(own_nats_server.url, pending_size=1000)
+    own_nats_server.kill()
+    await reached(bus, Status.RECONNECTING)
+    for _ in range(10):
+        bus.publish("a", bytes(100))
+    with pytest.raises(OutboundBufferFull):
+        bus.publish("a", b"1")
+    await bus.close()
+
+
+async def test_may_begin_without_a_server(tmp_path: Path) -> None:
+    port = free_port()
+    with pytest.raises(TransportError, match="refused"):
+        await opened(f"nats://127.0.0.1:{port}")
+    bus = await opened(f"nats://127.0.0.1:{port}", retry_on_failed_connect=True)
+    subscription = await bus.subscribe("a")
+    bus.publish("a", b"early")
+    server = NatsServer(tmp_path, port)
+    await asyncio.to_thread(server.start)
+    assert (await subscription.next_msg(10)).data == b"early"
+    await bus.close()
+    server.stop()
+
+
+async def test_a_server_that_says_nothing_is_no_server() -> None:
+    writers: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    with pytest.raises(TransportError, match=r"within 0\.2 s"):
+        await opened(f"nats://127.0.0.1:{port}", connect_timeout=0.2)
+    for writer in writers:
+        writer.close()
+        await writer.wait_closed()
+    silent.close()
+
+
+async def test_refusals_have_names(tmp_path: Path) -> None:
+    rules = """
+authorization {
+  users: [
+    {user: a, password: secret, permissions: {publish: ["ok"], subscribe: ["ok", "_INBOX.>"]}}
+  ]
+}
+"""
+    server = NatsServer(tmp_path, extra=rules)
+    server.start()
+    with pytest.raises(AuthorizationError):
+        await opened(server.url)
+    errors: asyncio.Queue[Exception] = asyncio.Queue()
+    bus = await opened(server.url, user="a", password="secret", error_cb=errors.put_nowait)
+    await bus.subscribe("ok")
+    denied = await bus.subscribe("denied")
+    with pytest.raises(PermissionsViolation):
+        await denied.next_msg(5)
+    assert isinstance(await errors.get(), PermissionsViolation)
+    with pytest.raises(PermissionsViolation):
+        await bus.request("denied", b"", timeout=20)
+    await bus.close()
+    server.stop()
+
+
+async def test_the_same_refusal_twice_is_final(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path, extra="authorization { token: secret }")
+    server.start()
+    bus = await opened(server.url, retry_on_failed_connect=True)
+    await reached(bus, Status.CLOSED)
+    with pytest.raises(ConnectionClosed):
+        bus.publish("a")
+    server.stop()
+
+
+async def test_a_header_with_several_values_is_refused(nats_server: NatsServer) -> None:
+    bus = await opened(nats_server.url)
+    with pytest.raises(Unsupported, match="several values"):
+        bus.publish("a", headers={"A": ["1", "2"]})
+    await bus.close()
+
+
+async def test_agents_meet_over_both_clients(nats_server: NatsServer) -> None:
+    class Echo(Agent):
+        @on("echo")
+        def echo(self, payload: object) -> object:
+            return payload
+
+    space = unique()
+    async with (
+        connect(nats_server.url, space=space) as over_tcp,
+        connect(nats_server.websocket_url, space=space) as over_websocket,
+    ):
+        await over_tcp.spawn(Echo, "tcp")
+        await over_websocket.spawn(Echo, "ws")
+        for node, agent in ((over_tcp, "ws"), (over_websocket, "tcp")):
+            assert await node.agent(agent).ask({"type": "echo", "n": 1}) == {"n": 1}
