@@ -194,8 +194,6 @@ class Client:
     # -- losing and coming back
 
     def _on_lost(self, connection: Connection, error: AgentsError) -> None:
-        if connection is not self._connection:
-            return
         self._connection = None
         self._keep(connection)
         self._requests.fail_all(NotConnected(self._url))
@@ -249,8 +247,6 @@ class Client:
     # -- arriving
 
     def _on_events(self, connection: Connection, events: list[Event]) -> None:
-        if connection is not self._connection:
-            return
         stats, subscriptions = self._stats, self._subscriptions
         for event in events:
             if type(event) is Msg:
@@ -403,28 +399,17 @@ class Client:
             raise ConnectionClosed(self._url)
         if self._connection is None:
             raise NotConnected(self._url)
-        await self._deadline(self._connection.ping(), "PING", timeout)
+        pong = self._connection.ping()
+        await asyncio.wait([pong], timeout=timeout)  # never cancels it: a late PONG is counted
+        if not pong.done():
+            raise RequestTimeout("PING", timeout)
+        pong.result()
 
     async def rtt(self) -> float:
         """Seconds for one PING and PONG."""
         began = self._timers.now()
         await self.flush()
         return self._timers.now() - began
-
-    async def _deadline(self, future: asyncio.Future[None], subject: str, timeout: float) -> None:
-        def late() -> None:
-            if not waiting.done():
-                waiting.set_exception(RequestTimeout(subject, timeout))
-
-        # A future of its own, as the PONG of one that gave up must still be counted by the
-        # connection.
-        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(lambda done: _copy(done, waiting))
-        timer = self._timers.after(timeout, late)
-        try:
-            await waiting
-        finally:
-            timer.cancel()
 
     async def drain(self) -> None:
         """Stop receiving, handle what has arrived, send what is pending, then close.
@@ -498,15 +483,6 @@ class Client:
         self._notifying.discard(future)
         if not future.cancelled() and (error := future.exception()) is not None:
             _unhandled(error)
-
-
-def _copy(done: asyncio.Future[None], waiting: asyncio.Future[None]) -> None:
-    if waiting.done() or done.cancelled():
-        return
-    if (error := done.exception()) is not None:
-        waiting.set_exception(error)
-    else:
-        waiting.set_result(None)
 
 
 def _unhandled(error: BaseException) -> None:

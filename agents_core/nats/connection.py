@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from agents_core.errors import AgentsError, NotConnected, ProtocolError, TransportError
 from agents_core.nats import commands, faults
+from agents_core.nats.msg import Msg
 from agents_core.nats.parser import Err, Event, Info, Pong
 from agents_core.nats.protocol import Protocol
 from agents_core.nats.servers import Server, public
@@ -116,7 +117,7 @@ class Connection(asyncio.Protocol):
         if self.protocol.must_answer:
             self._write()
         for event in events:
-            if type(event) in _OWN:
+            if type(event) is not Msg:
                 self._handle(event)
         if self.established and events:
             self._on_events(self, events)
@@ -205,9 +206,7 @@ class Connection(asyncio.Protocol):
         """End because of `error`; whoever waits is told, the client once."""
         if self._ended is not None:
             return
-        self._shut(error)
-        if self._transport is not None:
-            self._transport.abort()
+        self._shut(error, abort=True)
         if self.established:
             self._on_lost(self, error)
 
@@ -216,21 +215,17 @@ class Connection(asyncio.Protocol):
         if self._ended is not None:
             return
         self._write()
-        self._shut(NotConnected(self.url))
-        if self._transport is not None:
-            self._transport.close()
+        self._shut(NotConnected(self.url), abort=False)
 
-    def _shut(self, error: AgentsError) -> None:
+    def _shut(self, error: AgentsError, *, abort: bool) -> None:
         self._ended = NotConnected(self.url) if self.established else error
         if self._turn is not None:
             self._turn.cancel()
         for future in (self._greeting, *self._pongs):
             _fail(future, self._ended)
         self._pongs.clear()
-
-
-_OWN = frozenset({Pong, Info, Err})
-"""Events that the session itself has a part in."""
+        if self._transport is not None:
+            self._transport.abort() if abort else self._transport.close()
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -58,9 +58,11 @@ class Requests:
             raise NotConnected(self._bus.url)
         if len(self._waiting) >= REQUESTS_MAX:
             raise OutboundBufferFull(REQUESTS_MAX)
-        async with self._subscribing:
-            if self.subscription is None:
-                self.subscription = await self._bus.subscribe(f"{self._prefix}.*", cb=self._reply)
+        if self.subscription is None:
+            async with self._subscribing:
+                self.subscription = self.subscription or await self._bus.subscribe(
+                    f"{self._prefix}.*", cb=self._reply
+                )
         self._count += 1
         token = str(self._count)
         future: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()

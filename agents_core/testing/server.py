@@ -30,7 +30,7 @@ from agents_core.nats.transport import TLS
 SESSIONS_MAX = 1000
 """Connections that one scripted server takes; a test that needs more dials in a loop."""
 
-COMMANDS_MAX = 100_000
+COMMANDS_MAX = 10_000
 """Commands that a session keeps for `expect`; the oldest beyond it are forgotten."""
 
 
