@@ -136,12 +136,11 @@ class Connection(asyncio.Protocol):
                 self.lose(self._refusal)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The transport is gone."""
-        if isinstance(exc, AgentsError):
-            self.lose(exc)
-        else:
-            reason = str(exc) if exc else "the server closed the connection"
-            self.lose(self._refusal or TransportError(self.url, reason))
+        """The transport is gone: what the server said last is a better reason than how it went."""
+        if not isinstance(exc, AgentsError):
+            text = str(exc) if exc else "the server closed the connection"
+            exc = TransportError(self.url, text)
+        self.lose(self._refusal or exc)
 
     def pause_writing(self) -> None:
         """The transport's buffer is full; frames wait here, counted by `pending_bytes`."""

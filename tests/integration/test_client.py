@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -220,6 +221,31 @@ async def test_queue_groups_and_auto_unsubscribe(nats_server: NatsServer) -> Non
         assert [msg.subject async for msg in limited] == [subject] * 3
 
 
+async def test_a_total_of_messages_counts_those_before(nats_server: NatsServer) -> None:
+    subject = unique()
+    async with client(nats_server.url) as nc:
+        subscription = await nc.subscribe(subject)
+        for _ in range(3):
+            nc.publish(subject)
+        await nc.flush()
+        await subscription.unsubscribe(5)
+        for _ in range(5):
+            nc.publish(subject)
+        await nc.flush()
+        assert subscription.received == 5
+        assert subscription.ended
+
+
+async def test_a_server_that_is_about_to_go_says_so(own_nats_server: NatsServer) -> None:
+    warned = asyncio.Event()
+    async with client(own_nats_server.url, lame_duck_mode_cb=warned.set) as nc:
+        assert own_nats_server.process is not None
+        own_nats_server.process.send_signal(signal.SIGUSR2)
+        await warned.wait()
+        await nc.flush()
+        assert nc.is_connected  # alone, it is used until it goes
+
+
 async def test_a_slow_reader_loses_the_newest_and_hears_of_it(nats_server: NatsServer) -> None:
     subject, errors = unique(), []
     async with client(nats_server.url, error_cb=errors.append) as nc:
@@ -277,7 +303,8 @@ async def test_nats_py_is_a_peer_both_ways(nats_server: NatsServer, scheme: str)
                 await msg.respond(msg.data)  # type: ignore[attr-defined]
 
             await peer.subscribe(f"{subject}.peer", cb=echo)
-            await peer.flush()
+            for _ in range(2):  # nats-py's first PING may overtake its SUB
+                await peer.flush()
             assert (await nc.request(f"{subject}.peer", b"y", 5)).data == b"y"
     finally:
         await peer.close()

@@ -247,6 +247,6 @@ async def test_the_last_words_of_a_server_are_the_reason() -> None:
         errors.clear()
     async with session(error_cb=errors.append) as (nc, peer, _):
         peer.error("Stale Connection")
-        peer.cut()
+        peer.cut(TransportError("ws://one", "WebSocket closed with 1001"))
         await reached(nc, Status.RECONNECTING, Status.CONNECTED)
         assert [str(e) for e in errors] == ["server: Stale Connection"] * 2
