@@ -56,6 +56,17 @@ def test_depth_is_bounded_both_ways() -> None:
         check_depth(cycle)
 
 
+def test_brackets_in_strings_are_no_depth_and_hide_none() -> None:
+    value = ["[{" * 1000, '\\"[' * 100, "]}" * 1000]
+    assert loads(dumps(value)) == value
+    hidden = b'["]]]]",' * (DEPTH_MAX + 1) + b"1" + b"]" * (DEPTH_MAX + 1)
+    with pytest.raises(InvalidMessage, match="nested deeper"):
+        loads(hidden)
+    for endless in (b'"' + b"[" * 1000, b'["' + b'\\"[' * 100_000, b"[" * 64 + b'"[[\\'):
+        with pytest.raises(InvalidMessage, match="not JSON"):
+            loads(endless)
+
+
 @pytest.mark.parametrize(
     "value",
     [float("nan"), float("inf"), object(), {1, 2}, b"x", {("a",): 1}, "\ud800", ["\ud800"]],
