@@ -8,11 +8,11 @@ anything else (lower case, tabs, bare LF, …) goes through the tolerant path.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from agents_core.errors import ProtocolError
+from agents_core import jsonvalue
+from agents_core.errors import InvalidMessage, ProtocolError
 from agents_core.nats.msg import Msg
 
 LINE_BYTES_MAX = 64 * 1024
@@ -188,9 +188,9 @@ def _event(verb: bytes, rest: bytes, line: bytes) -> Event:
 
 def _info(text: bytes) -> dict[str, Any]:
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"INFO is not JSON: {error}") from None
+        data = jsonvalue.loads(text)
+    except InvalidMessage as error:
+        raise ProtocolError(f"INFO: {error.reason}") from None
     if not isinstance(data, dict):
         raise ProtocolError("INFO is not a JSON object")
     return data
