@@ -160,6 +160,9 @@ class NatsPyBus:
         await self._established(session, server)
 
     async def _established(self, session: Client, server: Server) -> None:
+        if self.status not in LIVE:  # closed meanwhile
+            await _end(session)
+            return
         self._session = session
         self._stats.reconnects += self.status is Status.RECONNECTING
         server.attempts, server.refusal = 0, ""
@@ -188,7 +191,8 @@ class NatsPyBus:
     async def _come_back(self) -> None:
         """Try server after server, with a pause per round, until one answers or none is left."""
         turn = 0
-        while self._session is None and len(self._servers):
+        # nats-py may swallow a cancellation, so the status says whether to go on.
+        while self._session is None and len(self._servers) and self.status in LIVE:
             if turn % len(self._servers) == 0:
                 wait = self.options.reconnect_time_wait
                 attempt = turn // len(self._servers)
