@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from random import Random, SystemRandom
+from weakref import WeakSet
 
 from agents_core.bus import DONE, PENDING_BYTES_LIMIT, PENDING_MSGS_LIMIT, Callback, Stats, Status
 from agents_core.errors import ConnectionClosed, OutboundBufferFull
@@ -124,6 +125,7 @@ class LocalBus:
         self._inbox = f"_INBOX.{unique()}"
         self._requests = Requests(self, self._inbox, self._timers)
         self._subscriptions: dict[Subscription, None] = {}  # in order, as a set has none
+        self._made: WeakSet[Subscription] = WeakSet()  # ended ones too: a callback may still run
 
     @property
     def url(self) -> str:
@@ -197,6 +199,7 @@ class LocalBus:
         )
         self._hub.subscriptions[subscription] = self
         self._subscriptions[subscription] = None
+        self._made.add(subscription)
         return subscription
 
     def _forget(self, subscription: Subscription) -> None:
@@ -266,6 +269,8 @@ class LocalBus:
         for subscription in list(self._subscriptions):
             subscription.end()
             subscription.discard()
+        for subscription in list(self._made):
+            subscription.stop()
         self._timers.close()
         self._hub.members -= 1
         if not self._hub.members:

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from weakref import WeakSet
 
 from agents_core import platform
 from agents_core.bus import (
@@ -66,6 +67,7 @@ class Client:
         check_subject(self._inbox)
         self._requests = Requests(self, self._inbox, self._timers)
         self._subscriptions: dict[bytes, Subscription] = {}
+        self._made: WeakSet[Subscription] = WeakSet()  # ended ones too: a callback may still run
         self._last_sid = 0
         self._connection: Connection | None = None
         self._url = self._servers.urls[0]
@@ -378,6 +380,7 @@ class Client:
             stats=self._stats,
         )
         self._subscriptions[subscription.sid] = subscription
+        self._made.add(subscription)
         if self._connection is not None:
             self._register(self._connection, subscription)
         return subscription
@@ -446,6 +449,8 @@ class Client:
         for subscription in list(self._subscriptions.values()):
             subscription.end()
             subscription.discard()
+        for subscription in list(self._made):
+            subscription.stop()
         self._subscriptions.clear()
         self._buffer.clear()
         self._timers.close()

@@ -241,8 +241,11 @@ class Subscription:
                 waiter.set_result(None)
 
     def discard(self) -> None:
-        """Drop what is pending and stop an async callback: the bus is closed for good."""
+        """Drop what is pending: the bus is closed for good."""
         self._pending.clear()
         self._pending_bytes = 0
+
+    def stop(self) -> None:
+        """Cancel an async callback, also one that outlived its subscription."""
         if self._runner is not None and self._runner is not asyncio.current_task():
             self._runner.cancel()

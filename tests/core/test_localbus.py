@@ -220,6 +220,24 @@ async def test_drain_delivers_then_closes() -> None:
     await other.close()
 
 
+async def test_close_stops_a_callback_that_outlived_its_subscription() -> None:
+    started, stopped = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: Msg) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    bus = LocalBus()
+    await bus.subscribe("a", cb=hang, max_msgs=1)
+    bus.publish("a")
+    await started.wait()
+    await bus.close()
+    await stopped.wait()
+
+
 async def test_drain_does_not_wait_for_ever(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -530,6 +530,33 @@ async def test_close_tells_whoever_waits_and_is_final() -> None:
         assert nc.status is Status.CLOSED
 
 
+async def test_close_stops_a_callback_that_outlived_its_subscription() -> None:
+    started, stopped = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: nats.Msg) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    async with session() as (nc, peer, _):
+        await nc.subscribe("a", cb=hang, max_msgs=1)
+        peer.message("a")
+        await started.wait()
+        await nc.close()
+        await stopped.wait()
+
+
+async def test_what_had_arrived_when_it_was_drained_can_still_be_read() -> None:
+    async with session() as (nc, peer, _):
+        subscription = await nc.subscribe("a")
+        peer.message("a", b"1")
+        peer.message("a", b"2")
+        await nc.drain()
+        assert [msg.data async for msg in subscription] == [b"1", b"2"]
+
+
 async def test_close_while_reconnecting() -> None:
     async with session(reconnect_time_wait=60) as (nc, peer, server):
         server.down = {"one"}

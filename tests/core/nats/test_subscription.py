@@ -229,7 +229,7 @@ async def test_a_callback_may_drain_its_own_subscription() -> None:
     await until(lambda: len(done) == 2)
 
 
-async def test_discard_drops_what_is_pending_and_stops_the_callback() -> None:
+async def test_stop_and_discard() -> None:
     cancelled = asyncio.Event()
 
     async def callback(_: Msg) -> None:
@@ -242,16 +242,19 @@ async def test_discard_drops_what_is_pending_and_stops_the_callback() -> None:
     source.deliver(b"1", b"2")
     await asyncio.sleep(0)
     source.subscription.end()
+    source.subscription.stop()
+    assert source.subscription.pending_msgs == 1
     source.subscription.discard()
-    assert source.subscription.pending_msgs == 0
+    assert source.subscription.pending_msgs == source.subscription.pending_bytes == 0
     await cancelled.wait()
 
 
-async def test_a_callback_may_discard_its_own_subscription() -> None:
+async def test_a_callback_may_stop_its_own_subscription() -> None:
     seen: list[bytes] = []
 
     async def callback(msg: Msg) -> None:
         source.subscription.discard()
+        source.subscription.stop()
         await asyncio.sleep(0)
         seen.append(msg.data)
 
