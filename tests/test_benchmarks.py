@@ -1,0 +1,36 @@
+"""The benchmark command runs, in small, and says what it measured. No timing is judged here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PLACES = {
+    "local, LocalBus",
+    "local, agents",
+    "native, our client over TCP",
+    "native, our client over WebSocket",
+    "native, nats-py by itself",
+    "native, our bus over nats-py",
+    "native, agents over nats://",
+    "native, agents over ws://",
+    "tab, local, agents",
+    "tab, browser WebSocket",
+    "tab, agents over WebSocket",
+}
+
+
+def test_the_command_gives_a_table_and_json(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    flags = ["--runs", "2", "--scale", "0.01", "--json", str(file)]
+    command = [sys.executable, "-m", "benchmarks", *flags]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    figures = json.loads(file.read_text(encoding="utf-8"))
+    assert {item["where"] for item in figures["results"]} == PLACES
+    assert all(item["median"] > 0 and len(item["values"]) == 2 for item in figures["results"])
+    for place in PLACES:
+        assert place in result.stdout
+    assert "our client over TCP / native, nats-py" in result.stdout
