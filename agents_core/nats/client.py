@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from weakref import WeakSet
@@ -29,6 +28,7 @@ from agents_core.errors import (
 )
 from agents_core.ids import unique
 from agents_core.nats import backoff, commands, faults
+from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.connection import Connection
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.msg import Msg
@@ -41,9 +41,6 @@ from agents_core.nats.status import StatusHolder
 from agents_core.nats.subject import check_queue, check_subject
 from agents_core.nats.subscription import Subscription
 from agents_core.timers import Timers
-
-NOTIFYING_MAX = 1000
-"""Async callbacks under way at once; one that hangs must not collect the errors of a whole day."""
 
 LIVE = frozenset({Status.CONNECTING, Status.CONNECTED, Status.RECONNECTING})
 
@@ -75,7 +72,7 @@ class Client:
         self._buffer: list[bytes] = []
         self._buffered = 0
         self._reconnecting: asyncio.Task[None] | None = None
-        self._notifying: set[asyncio.Future[None]] = set()
+        self._callbacks = Callbacks()
         self._moving = False
 
     # -- state
@@ -200,13 +197,13 @@ class Client:
         self._keep(connection)
         self._requests.fail_all(NotConnected(self._url))
         self._report(error)
-        self._notify(self.options.disconnected_cb)
+        self._callbacks.call(self.options.disconnected_cb)
         if isinstance(error, AuthorizationError):
             self._servers.failed(connection.server, error, -1)
         if self.options.allow_reconnect and self.status in LIVE:
             self._reconnect()
         else:
-            self._spawn(self.close())
+            self._callbacks.run(self.close())
 
     def _keep(self, connection: Connection) -> None:
         """Frames that never reached the transport are sent on the next connection, publishes only.
@@ -240,7 +237,7 @@ class Client:
                     self._servers.failed(server, error, self.options.max_reconnect_attempts)
                     continue
                 self._stats.reconnects += 1
-                self._notify(self.options.reconnected_cb)
+                self._callbacks.call(self.options.reconnected_cb)
                 return
         finally:
             self._reconnecting = None
@@ -268,10 +265,10 @@ class Client:
         self._max_payload = connection.protocol.max_payload
         urls = info.get("connect_urls")
         if isinstance(urls, list) and self._servers.learn(urls, connection.server):
-            self._notify(self.options.discovered_server_cb)
+            self._callbacks.call(self.options.discovered_server_cb)
         if info.get("ldm") and not self._moving:
             self._moving = True
-            self._notify(self.options.lame_duck_mode_cb)
+            self._callbacks.call(self.options.lame_duck_mode_cb)
             if len(self._servers) > 1:  # alone it is better to stay until the server closes
                 self._timers.after(self.options.rng.random(), lambda: self._move(connection))
 
@@ -454,45 +451,13 @@ class Client:
         self._subscriptions.clear()
         self._buffer.clear()
         self._timers.close()
-        self._notify(self.options.closed_cb)
-        me = asyncio.current_task()
-        if others := [future for future in self._notifying if future is not me]:
-            await asyncio.wait(others, timeout=self.options.connect_timeout)
-
-    # -- telling the user
+        self._callbacks.call(self.options.closed_cb)
+        await self._callbacks.settle(self.options.connect_timeout)
+        self._callbacks.cancel()
 
     def _report(self, error: Exception) -> None:
-        self._notify(self.options.error_cb, error)
-
-    def _notify(self, callback: Callable[..., Any] | None, *args: object) -> None:
-        """Call a user's callback, plain or async; what it raises never reaches the connection."""
-        if callback is None:
-            return
-        if len(self._notifying) >= NOTIFYING_MAX:
-            _unhandled(OutboundBufferFull(NOTIFYING_MAX))
-            return
-        try:
-            result = callback(*args)
-        except Exception as error:
-            _unhandled(error)
-            return
-        if inspect.isawaitable(result):
-            self._spawn(result)
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        future = asyncio.ensure_future(work)
-        self._notifying.add(future)
-        future.add_done_callback(self._notified)
-
-    def _notified(self, future: asyncio.Future[None]) -> None:
-        self._notifying.discard(future)
-        if not future.cancelled() and (error := future.exception()) is not None:
-            _unhandled(error)
-
-
-def _unhandled(error: BaseException) -> None:
-    context = {"message": "a callback of the NATS client raised", "exception": error}
-    asyncio.get_running_loop().call_exception_handler(context)
+        """Tell the user what no call can raise."""
+        self._callbacks.call(self.options.error_cb, error)
 
 
 async def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **options: Any) -> Client:

@@ -23,7 +23,6 @@ from agents_core.errors import (
     SlowConsumer,
     TransportError,
 )
-from agents_core.nats.client import NOTIFYING_MAX
 from agents_core.testing.server import ScriptedServer, info
 from tests.core.nats.scripted import client, reached, session, unhandled, until
 
@@ -666,48 +665,12 @@ async def test_a_handler_may_end_the_client_itself(how: str) -> None:
 # -- telling the user
 
 
-async def test_async_callbacks_and_those_that_raise() -> None:
-    heard: list[object] = []
-
-    async def later(error: Exception) -> None:
-        await asyncio.sleep(0)
-        heard.append(error)
-        raise ValueError("late")
-
-    def at_once() -> None:
-        raise ValueError("at once")
-
-    with unhandled() as errors:
-        async with session(error_cb=later, closed_cb=at_once) as (nc, peer, _):
-            peer.error("x")
-            await nc.flush()
-        assert [str(error) for error in heard] == ["server: x"]
-        assert [str(error) for error in errors] == ["at once", "late"]
-
-
 async def test_a_callback_that_hangs_does_not_hold_up_close_for_ever() -> None:
     async def hang() -> None:
         await asyncio.Event().wait()
 
     async with session(closed_cb=hang, connect_timeout=0.01) as (nc, _, _):
         await nc.close()
-        assert len(nc._notifying) == 1
-        for task in nc._notifying:
-            task.cancel()
-
-
-async def test_callbacks_under_way_are_bounded() -> None:
-    release = asyncio.Event()
-
-    async def hang(_: Exception) -> None:
-        await release.wait()
-
-    with unhandled() as errors:
-        async with session(error_cb=hang) as (nc, peer, _):
-            peer.send(b"-ERR 'x'\r\n" * (NOTIFYING_MAX + 3))
-            await nc.flush()
-            assert [type(error) for error in errors] == [OutboundBufferFull] * 3
-            release.set()
 
 
 async def test_slow_consumers_are_reported_and_counted() -> None:

@@ -1,0 +1,63 @@
+"""The user's callbacks: plain or async, and never able to harm the connection that calls them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+
+from agents_core.errors import OutboundBufferFull
+
+RUNNING_MAX = 1000
+"""Async callbacks under way at once; one that hangs must not collect the errors of a whole day."""
+
+
+class Callbacks:
+    """Calls them; what they raise goes to the event loop's exception handler."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Future[None]] = set()
+
+    def call(self, callback: Callable[..., Awaitable[None] | None] | None, *args: object) -> None:
+        """Call one now, if there is one; an async one goes on by itself."""
+        if callback is None:
+            return
+        if len(self._running) >= RUNNING_MAX:
+            _unhandled(OutboundBufferFull(RUNNING_MAX))
+            return
+        try:
+            result = callback(*args)
+        except Exception as error:
+            _unhandled(error)
+            return
+        if inspect.isawaitable(result):
+            self.run(result)
+
+    def run(self, work: Awaitable[None]) -> None:
+        """Run something async beside everything else."""
+        future = asyncio.ensure_future(work)
+        self._running.add(future)
+        future.add_done_callback(self._done)
+
+    def _done(self, future: asyncio.Future[None]) -> None:
+        self._running.discard(future)
+        if not future.cancelled() and (error := future.exception()) is not None:
+            _unhandled(error)
+
+    async def settle(self, timeout: float) -> None:
+        """Wait until all have ended other than the caller itself, or that many seconds."""
+        me = asyncio.current_task()
+        if others := [future for future in self._running if future is not me]:
+            await asyncio.wait(others, timeout=timeout)
+
+    def cancel(self) -> None:
+        """End those that are still under way, other than the caller itself."""
+        me = asyncio.current_task()
+        for future in self._running:
+            if future is not me:
+                future.cancel()
+
+
+def _unhandled(error: BaseException) -> None:
+    context = {"message": "a callback of the NATS client raised", "exception": error}
+    asyncio.get_running_loop().call_exception_handler(context)
