@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from agents_core.bus import Bus, Status
 from agents_core.errors import (
@@ -28,7 +28,6 @@ from agents_core.ids import unique
 from agents_core.nats.msg import Msg
 
 Check: TypeAlias = Callable[[Bus, Bus], Awaitable[None]]
-E = TypeVar("E", bound=AgentsError)
 
 SECONDS_MAX = 10.0
 """A message that takes longer will not come."""
@@ -36,15 +35,19 @@ SECONDS_MAX = 10.0
 ORDERED_MSGS = 1000
 
 
-async def _raises(kind: type[E], call: Callable[[], object]) -> E:
-    """The error that `call` raises, at once or when awaited."""
-    try:
-        result = call()
-        if isinstance(result, Awaitable):
-            await result
-    except kind as error:
-        return error
-    raise AssertionError(f"{kind.__name__} was not raised")
+class _Raises:
+    """`with _Raises(NoResponders):` fails unless that is raised."""
+
+    def __init__(self, kind: type[AgentsError]) -> None:
+        self._kind = kind
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        if kind is None:
+            raise AssertionError(f"{self._kind.__name__} was not raised")
+        return issubclass(kind, self._kind)
 
 
 async def carries_payload_reply_and_headers(one: Bus, other: Bus) -> None:
@@ -161,7 +164,8 @@ async def ends_at_once(one: Bus, other: Bus) -> None:
     await other.flush()
     one.publish(subject)
     await one.flush()
-    await _raises(ConnectionClosed, lambda: subscription.next_msg(SECONDS_MAX))
+    with _Raises(ConnectionClosed):
+        await subscription.next_msg(SECONDS_MAX)
 
 
 async def drops_the_newest_beyond_the_bound(one: Bus, other: Bus) -> None:
@@ -201,31 +205,37 @@ async def answers_requests(one: Bus, other: Bus) -> None:
 async def knows_when_nobody_answers(one: Bus, other: Bus) -> None:
     """Nobody subscribes: `NoResponders`, long before the timeout. Nobody answers: in time."""
     subject = f"bus.{unique()}"
-    error = await _raises(NoResponders, lambda: one.request(subject, b"", SECONDS_MAX))
-    assert error.subject == subject
+    with _Raises(NoResponders):
+        await one.request(subject, b"", SECONDS_MAX)
     await other.subscribe(subject)
     await other.flush()
-    late = await _raises(RequestTimeout, lambda: one.request(subject, b"", 0.05))
-    assert late.timeout == 0.05
+    with _Raises(RequestTimeout):
+        await one.request(subject, b"", 0.05)
 
 
 async def refuses_what_is_no_subject(one: Bus, other: Bus) -> None:
     """Before anything is sent."""
     for subject in ("", "a b", "a..b", ".a", "a.", "a\r\nb", "a.*", "a.>"):
-        await _raises(InvalidSubject, lambda s=subject: one.publish(s))  # type: ignore[misc]
-    await _raises(InvalidSubject, lambda: one.publish("a", reply="b c"))
+        with _Raises(InvalidSubject):
+            one.publish(subject)
+    with _Raises(InvalidSubject):
+        one.publish("a", reply="b c")
     for subject in ("", "a b", "a.>.b", "a..b"):
-        await _raises(InvalidSubject, lambda s=subject: one.subscribe(s))  # type: ignore[misc]
-    await _raises(InvalidSubject, lambda: one.subscribe("a", queue="b c"))
+        with _Raises(InvalidSubject):
+            await one.subscribe(subject)
+    with _Raises(InvalidSubject):
+        await one.subscribe("a", queue="b c")
 
 
 async def refuses_what_is_too_large(one: Bus, other: Bus) -> None:
     """Headers and payload together, known before sending; the bus goes on."""
     size = one.max_payload
-    error = await _raises(MaxPayloadExceeded, lambda: one.publish("a", bytes(size + 1)))
-    assert error.max_payload == size
-    await _raises(MaxPayloadExceeded, lambda: one.publish("a", bytes(size), headers={"A": "b"}))
-    await _raises(InvalidHeader, lambda: one.publish("a", headers={"A": "b\r\nc"}))
+    with _Raises(MaxPayloadExceeded):
+        one.publish("a", bytes(size + 1))
+    with _Raises(MaxPayloadExceeded):
+        one.publish("a", bytes(size), headers={"A": "b"})
+    with _Raises(InvalidHeader):
+        one.publish("a", headers={"A": "b\r\nc"})
     await one.flush()
 
 
@@ -291,20 +301,23 @@ async def is_over_when_closed(one: Bus, other: Bus) -> None:
     await one.subscribe(subject)
     await one.flush()
     waiting = await other.subscribe(subject)
-    waits = asyncio.ensure_future(_raises(ConnectionClosed, lambda: waiting.next_msg(SECONDS_MAX)))
-    asks = asyncio.ensure_future(
-        _raises(ConnectionClosed, lambda: other.request(subject, b"", SECONDS_MAX))
-    )
+    waits = asyncio.ensure_future(waiting.next_msg(SECONDS_MAX))
+    asks = asyncio.ensure_future(other.request(subject, b"", SECONDS_MAX))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     await other.close()
-    await waits
-    await asks
+    for told in (waits, asks):
+        with _Raises(ConnectionClosed):
+            await told
     assert other.status is Status.CLOSED
-    await _raises(ConnectionClosed, lambda: other.publish(subject))
-    await _raises(ConnectionClosed, lambda: other.subscribe(subject))
-    await _raises(ConnectionClosed, lambda: other.request(subject))
-    await _raises(ConnectionClosed, other.flush)
+    with _Raises(ConnectionClosed):
+        other.publish(subject)
+    with _Raises(ConnectionClosed):
+        await other.subscribe(subject)
+    with _Raises(ConnectionClosed):
+        await other.request(subject)
+    with _Raises(ConnectionClosed):
+        await other.flush()
     await other.close()
 
 
