@@ -32,7 +32,7 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 $(PYODIDE): web/package.json
-	@command -v npm >/dev/null || { echo "npm is missing: apt-get install npm; or run: agents up --pyodide-url URL"; exit 1; }
+	@command -v npm >/dev/null || { echo "npm is missing: apt-get install npm; or run: $(BIN)/agents up --pyodide-url URL"; exit 1; }
 	cd web && npm install --silent --no-package-lock --ignore-scripts --no-audit --no-fund
 	@touch $@
 

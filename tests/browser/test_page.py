@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import nats
@@ -13,6 +14,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from agents_server.nats_server import NatsServer
 from tests.app_fixture import StartApp
+from tests.browser.site import serve
 
 BOOT_MS = 60_000
 COUNT_MS = 60_000
@@ -188,7 +190,9 @@ def test_says_why_it_failed_and_tries_again(page: Page, start_app: StartApp) -> 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_fits_a_narrow_screen(page: Page, start_app: StartApp, scheme: Any) -> None:
+def test_fits_a_narrow_screen(
+    page: Page, start_app: StartApp, complaints: list[str], scheme: Any
+) -> None:
     app = start_app("--example", "wordcount")
     page.set_viewport_size({"width": 360, "height": 780})
     page.emulate_media(color_scheme=scheme)
@@ -199,6 +203,14 @@ def test_fits_a_narrow_screen(page: Page, start_app: StartApp, scheme: Any) -> N
         "all => all.filter(b => !(b.ariaLabel || b.textContent)).length"
     )
     assert unnamed == 0
+    assert complaints == []
+
+
+def test_takes_pyodide_from_elsewhere(page: Page, start_app: StartApp, pyodide: Path) -> None:
+    with serve({f"/{path.name}": path for path in pyodide.iterdir()}) as elsewhere:
+        app = start_app("--example", "hello", "--pyodide-url", f"{elsewhere}/")
+        node = open_page(page, app.url)
+        expect(row(page, f"greeter-{node}")).to_be_visible()
 
 
 def flags(server: NatsServer) -> list[str]:
