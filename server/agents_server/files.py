@@ -6,20 +6,29 @@ import asyncio
 import fcntl
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from agents_core import jsonvalue
-from agents_core.errors import StateCorrupt, StorageError
+from agents_core.errors import InvalidMessage, StateCorrupt, StorageError
 from agents_core.state.backend import Json
 from agents_core.state.memory import check_key
 
 T = TypeVar("T")
 
-SUFFIX = ".state"
-DIGEST_CHARS = 64
+WAITING_MAX = 10_000
+"""Operations that may wait for the disk; an agent awaits its own, so more are a loop without an
+await."""
+
+ASIDE_MAX = 100
+"""Damaged files kept per key. A disk that damages more has to be looked at, not written to."""
+
+CHECKSUM_CHARS = 64
+_OWN = re.compile(r"[0-9a-f]{64}\.state")
+_LEFT_OVER = re.compile(r"[0-9a-f]{64}\.tmp")
 
 
 class FileBackend:
@@ -30,13 +39,15 @@ class FileBackend:
     or the new one.
 
     A file's name is a hash of the key, so no key can name a path. A file that fails its checksum
-    raises `StateCorrupt` each time it is read; storing or deleting its key moves it aside, into
-    `corrupt/`, and overwrites nothing.
+    raises `StateCorrupt` each time it is read, as an agent must not start empty because it was
+    restarted once; storing or deleting its key moves it aside, into `corrupt/`, and overwrites
+    nothing. Files of other names are not touched.
 
     All files are written and read by one thread: in order, and the event loop goes on meanwhile.
 
     Args:
-        directory: made if it is not there. One process at a time may have it.
+        directory: made if it is not there. One backend at a time may have it; `open_directory`
+            gives everybody in this process the same one.
 
     Raises:
         StorageError: it can't be made or written, or another backend has it.
@@ -44,29 +55,30 @@ class FileBackend:
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory).resolve()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="agents-files")
+        self._waiting = 0
+        self._closed = False
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            self._lock = self._take_lock()
-            for left in self.directory.glob("*.tmp"):
-                left.unlink()  # a write that was cut off; the value before it is in its file
+            self._lock = _take_lock(self.directory)
         except OSError as error:
             raise self._failure(error) from None
-
-    def _take_lock(self) -> int:
-        lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            reason = "another process, or another backend of this one, has it"
-            raise StorageError(str(self.directory), reason) from None
-        return lock
+            for left in self._named(_LEFT_OVER):
+                left.unlink()  # a write that was cut off; the value before it is in its file
+        except OSError as error:
+            os.close(self._lock)
+            raise self._failure(error) from None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="agents-files")
 
     def close(self) -> None:
         """Let others have the directory; what is under way is written first."""
+        if self._closed:
+            return
+        self._closed = True
         self._thread.shutdown()
         os.close(self._lock)
+        if _opened.get(self.directory) is self:
+            del _opened[self.directory]
 
     # -- MemoryBackend
 
@@ -83,8 +95,7 @@ class FileBackend:
             StateCorrupt: the file fails its checksum.
         """
         check_key(key)
-        found = await self._run(lambda: self._read(self._path(key)))
-        return None if found is None else found[1]
+        return await self._run(lambda: self._read(self._path(key)))
 
     async def delete(self, key: str) -> bool:
         """See `MemoryBackend.delete`."""
@@ -92,19 +103,19 @@ class FileBackend:
         return await self._run(lambda: self._remove(self._path(key)))
 
     async def list_keys(self, prefix: str | None = None) -> list[str]:
-        """See `MemoryBackend.list_keys`.
+        """See `MemoryBackend.list_keys`; a damaged value does not hide its key.
 
         Raises:
-            StateCorrupt: a file fails its checksum, so its key is not known.
+            StateCorrupt: the part of a file that holds its key is damaged.
         """
-        keys = await self._run(self._keys)
+        keys = await self._run(lambda: [_key_of(path) for path in self._named(_OWN)])
         return sorted(key for key in keys if key.startswith(prefix or ""))
 
     async def clear(self) -> None:
-        """See `MemoryBackend.clear`; removes nothing but what this class wrote."""
+        """See `MemoryBackend.clear`."""
 
         def remove_all() -> None:
-            for path in self._files():
+            for path in self._named(_OWN):
                 self._remove(path)
 
         await self._run(remove_all)
@@ -115,47 +126,55 @@ class FileBackend:
         """Do it in the thread, behind what was asked for before.
 
         Raises:
-            StorageError: the system refused.
+            StorageError: the system refused, the backend is closed, or too much waits.
         """
+        if self._closed:
+            raise StorageError(str(self.directory), "it was closed")
+        if self._waiting >= WAITING_MAX:
+            raise StorageError(str(self.directory), f"{WAITING_MAX} operations wait already")
+        self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except OSError as error:
             raise self._failure(error) from None
+        finally:
+            self._waiting -= 1
 
     def _failure(self, error: OSError) -> StorageError:
         return StorageError(str(self.directory), error.strerror or str(error))
 
     def _path(self, key: str) -> Path:
-        return self.directory / (hashlib.sha256(key.encode()).hexdigest() + SUFFIX)
+        return self.directory / f"{_digest(key.encode())}.state"
 
-    def _files(self) -> list[Path]:
-        return sorted(self.directory.glob(f"*{SUFFIX}"))
+    def _named(self, pattern: re.Pattern[str]) -> list[Path]:
+        return sorted(path for path in self.directory.iterdir() if pattern.fullmatch(path.name))
 
     def _write(self, path: Path, body: bytes) -> None:
         self._set_corrupt_aside(path)
         temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            with temporary.open("wb") as file:
+                file.write(_digest(body).encode() + b"\n" + body)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)  # half a value must not take a full disk's last room
+            raise
         self._flush_directory()
 
-    def _read(self, path: Path) -> tuple[str, Json] | None:
-        """Key and value of a file; None if there is none."""
+    def _read(self, path: Path) -> Json:
+        """The value of a file, None if there is none."""
         try:
             data = path.read_bytes()
         except FileNotFoundError:
             return None
-        digest, body = data[:DIGEST_CHARS], data[DIGEST_CHARS + 1 :]
-        if hashlib.sha256(body).hexdigest().encode() != digest:
+        checksum, body = data[:CHECKSUM_CHARS], data[CHECKSUM_CHARS + 1 :]
+        if _digest(body).encode() != checksum:
             raise StateCorrupt(path.name, "the checksum is wrong")
         key, _, value = body.partition(b"\n")
-        return jsonvalue.loads(key), jsonvalue.loads(value)
-
-    def _keys(self) -> list[str]:
-        found = [self._read(path) for path in self._files()]
-        return [item[0] for item in found if item is not None]
+        _check_key_line(path, key)
+        return _decode(path, value)
 
     def _remove(self, path: Path) -> bool:
         if self._set_corrupt_aside(path):
@@ -172,12 +191,20 @@ class FileBackend:
         try:
             self._read(path)
         except StateCorrupt:
-            aside = self.directory / "corrupt"
-            aside.mkdir(exist_ok=True)
-            number = len(list(aside.glob(f"{path.stem}.*")))
-            path.rename(aside / f"{path.stem}.{number}")
+            path.rename(self._free_place(path))
+            self._flush_directory()
             return True
         return False
+
+    def _free_place(self, path: Path) -> Path:
+        aside = self.directory / "corrupt"
+        aside.mkdir(exist_ok=True)
+        for number in range(ASIDE_MAX):
+            place = aside / f"{path.stem}.{number}"
+            if not place.exists():
+                return place
+        reason = f"{ASIDE_MAX} damaged files of one key are in corrupt/ already"
+        raise StorageError(str(self.directory), reason)
 
     def _flush_directory(self) -> None:
         """Make a rename or a removal last over a loss of power."""
@@ -186,6 +213,45 @@ class FileBackend:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _take_lock(directory: Path) -> int:
+    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        if not isinstance(error, BlockingIOError):
+            raise
+        reason = "another process, or another backend of this one, has it"
+        raise StorageError(str(directory), reason) from None
+    return lock
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _key_of(path: Path) -> str:
+    """The key of a file, whose name proves it: the value need not be read."""
+    with path.open("rb") as file:
+        file.seek(CHECKSUM_CHARS + 1)
+        return _check_key_line(path, file.readline().removesuffix(b"\n"))
+
+
+def _check_key_line(path: Path, line: bytes) -> str:
+    key = _decode(path, line)
+    if not isinstance(key, str) or _digest(key.encode()) != path.stem:
+        raise StateCorrupt(path.name, "it holds another key")
+    return key
+
+
+def _decode(path: Path, data: bytes) -> Json:
+    try:
+        value: Json = jsonvalue.loads(data)
+    except InvalidMessage as error:
+        raise StateCorrupt(path.name, error.reason) from None
+    return value
 
 
 _opened: dict[Path, FileBackend] = {}
