@@ -19,6 +19,9 @@ INT_DIGITS_MAX = 400
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 # A JSON string. One that does not end goes to the end of the text, so that time stays linear.
 
+_ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
+_LONG_INT = b"0" * (INT_DIGITS_MAX + 1)
+
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
@@ -26,17 +29,24 @@ def dumps(value: object) -> bytes:
     """Encode as UTF-8 JSON without spaces.
 
     Raises:
-        EncodeError: the value has no JSON form: another type, NaN, a cycle, a lone surrogate, too
-            deep.
+        EncodeError: the value has no JSON form that `loads` takes: another type, NaN, a cycle, a
+            lone surrogate, too deep, an integer too long.
     """
     check_depth(value)
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return text.encode()
+        data = text.encode()
     except UnicodeEncodeError:
         raise EncodeError(type(value).__name__, "text with a lone surrogate") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise EncodeError(type(value).__name__, str(error)) from None
+    if _has_long_int(data) and _has_long_int(_STRING.sub(b"", data)):
+        raise EncodeError(type(value).__name__, f"an integer of more than {INT_DIGITS_MAX} digits")
+    return data
+
+
+def _has_long_int(data: bytes) -> bool:
+    return _LONG_INT in data.translate(_ONE_DIGIT)
 
 
 def loads(data: bytes) -> Any:
@@ -106,7 +116,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _int(text: str) -> int:
-    if len(text) > INT_DIGITS_MAX:
+    if len(text.removeprefix("-")) > INT_DIGITS_MAX:
         raise ValueError(f"an integer of more than {INT_DIGITS_MAX} digits")
     return int(text)
 

@@ -56,6 +56,15 @@ def test_depth_is_bounded_both_ways() -> None:
         check_depth(cycle)
 
 
+def test_integers_are_bounded_both_ways() -> None:
+    longest = 10**INT_DIGITS_MAX - 1
+    for value in (longest, -longest, [str(longest) * 2, longest]):
+        assert loads(dumps(value)) == value
+    for value in (longest + 1, -longest - 1, {"a": [longest + 1]}):
+        with pytest.raises(EncodeError, match="digits"):
+            dumps(value)
+
+
 def test_brackets_in_strings_are_no_depth_and_hide_none() -> None:
     value = ["[{" * 1000, '\\"[' * 100, "]}" * 1000]
     assert loads(dumps(value)) == value
