@@ -1,22 +1,21 @@
 """The bus over nats-py, the default for `nats://` and `tls://` on a server.
 
 One nats-py client is one session here: it is told not to reconnect, and a lost session is replaced
-by a new client on which every subscription is made anew. So what nats-py keeps over a reconnect,
-and gets wrong there (facts: nats.md 1), is never used.
+by a new one on which every subscription is made anew. So what nats-py keeps over a reconnect, and
+gets wrong there (facts: nats.md 1), is never used.
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import TypeAlias
+from weakref import WeakSet
 
 from nats import errors as native
-from nats.aio.client import Client
 from nats.aio.msg import Msg as NativeMsg
 
 from agents_core.bus import DONE, PENDING_BYTES_LIMIT, PENDING_MSGS_LIMIT, Callback, Stats, Status
@@ -28,28 +27,30 @@ from agents_core.errors import (
     OutboundBufferFull,
     PermissionsViolation,
     RequestTimeout,
-    TransportError,
-    Unsupported,
 )
 from agents_core.ids import unique
 from agents_core.nats import backoff, faults
+from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.headers import HeadersLike, encode_headers
 from agents_core.nats.msg import Msg
 from agents_core.nats.options import Options
 from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
 from agents_core.nats.requests import Requests
-from agents_core.nats.servers import Server, Servers, public
+from agents_core.nats.servers import Server, Servers
 from agents_core.nats.status import StatusHolder
 from agents_core.nats.subject import check_queue, check_subject
 from agents_core.nats.subscription import Subscription
 from agents_core.timers import Timers
-from agents_server.tcp import reason
+from agents_server.nats_message import check_text, raw_headers, single
+from agents_server.nats_session import Interest, Session
 
 LIVE = frozenset({Status.CONNECTING, Status.CONNECTED, Status.RECONNECTING})
-CLOSE_S = 2.0
-"""Seconds that nats-py has to end a session; it waits for a peer that may be gone."""
 
-Step: TypeAlias = "Callable[[Client], Awaitable[object]]"
+STEP_BYTES = 64
+"""What each step counts in `pending_size` beside its own bytes, so that empty messages are bounded,
+too."""
+
+Step: TypeAlias = "Callable[[Session], Awaitable[object]]"
 """Something to do with the session, in order; nats-py's methods are coroutines."""
 
 _log = logging.getLogger("agents_server.nats_py")
@@ -58,10 +59,10 @@ _log = logging.getLogger("agents_server.nats_py")
 class NatsPyBus:
     """A bus on nats-py. See `agents_core.bus.Bus` for what each method promises.
 
-    A header has one value: nats-py keeps no more of what arrives.
+    A header has one value here: nats-py keeps no more of what arrives.
 
     Args:
-        options: as for our own client; `dialer` and what belongs to WebSocket is not used.
+        options: as for our own client, but for `dialer`, which is not used.
     """
 
     def __init__(self, options: Options) -> None:
@@ -73,11 +74,14 @@ class NatsPyBus:
         self._status = StatusHolder(Status.CONNECTING)
         self._stats = Stats()
         self._timers = Timers()
+        self._callbacks = Callbacks()
         self._inbox = f"{options.inbox_prefix}.{unique()}"
         check_subject(self._inbox)
         self._requests = Requests(self, self._inbox, self._timers)
-        self._session: Client | None = None
-        self._subscriptions: dict[Subscription, Any] = {}  # with nats-py's own, of the session
+        self._barriers: set[asyncio.Future[None]] = set()
+        self._session: Session | None = None
+        self._subscriptions: dict[Subscription, Interest | None] = {}
+        self._made: WeakSet[Subscription] = WeakSet()  # ended ones too: a callback may still run
         self._out: deque[tuple[int, Step]] = deque()
         self._out_bytes = 0
         self._writer: asyncio.Task[None] | None = None
@@ -122,66 +126,64 @@ class NatsPyBus:
                 await self._attempt(self._servers.next())
                 return
             except AgentsError as error:
-                if not left and not self.options.retry_on_failed_connect:
+                if left:
+                    continue
+                if not self.options.retry_on_failed_connect:
                     await self.close()
                     raise
                 self._report(error)
         self._reconnect()
 
     async def _attempt(self, server: Server) -> None:
-        self._url = public(server.url)
-        session = Client()
-
-        async def lost() -> None:
-            self._lost(session)
-
-        failure: Exception | None = None
-
-        async def failed(error: Exception) -> None:
-            nonlocal failure
-            failure = error
-            if session is self._session:  # else it is why the attempt fails, and raised
-                self._failed(error)
-
-        seconds = self.options.connect_timeout
+        session = Session(
+            server,
+            self.options,
+            on_error=self._failed,
+            on_learned=self._learn,
+            on_lame_duck=lambda: self._callbacks.call(self.options.lame_duck_mode_cb),
+            on_lost=self._lost,
+        )
+        self._url = session.url
         server.attempts += 1
-        try:
-            async with asyncio.timeout(seconds):
-                arguments = _arguments(self.options)
-                await session.connect(
-                    server.url.geturl(), closed_cb=lost, error_cb=failed, **arguments
-                )
-        except TimeoutError:
-            await _end(session)
-            raise TransportError(self._url, f"no NATS server answered within {seconds} s") from None
-        except (OSError, native.Error) as error:
-            await _end(session)
-            raise self._translated(failure or error) from error
-        await self._established(session, server)
-
-    async def _established(self, session: Client, server: Server) -> None:
+        await session.open()
+        server.attempts, server.refusal = 0, ""
         if self.status not in LIVE:  # closed meanwhile
-            await _end(session)
+            await session.close()
             return
         self._session = session
-        self._stats.reconnects += self.status is Status.RECONNECTING
-        server.attempts, server.refusal = 0, ""
-        self._servers.learn([url.netloc for url in session.discovered_servers], server)
+        self._servers.learn(session.learned, server)
         for subscription in list(self._subscriptions):
             await self._register(session, subscription)
         if self._session is session:  # else it was lost meanwhile
             self._status.set(Status.CONNECTED)
             self._write()
 
-    def _lost(self, session: Client) -> None:
+    def _learn(self, session: Session) -> None:
+        if self._servers.learn(session.learned, session.server):
+            self._callbacks.call(self.options.discovered_server_cb)
+
+    def _lost(self, session: Session, error: AgentsError | None) -> None:
         if session is not self._session:
             return
         self._session = None
-        for subscription in self._subscriptions:
-            self._subscriptions[subscription] = None
-        self._requests.fail_all(NotConnected(self._url))
-        if self.status in LIVE:
+        self._subscriptions = dict.fromkeys(self._subscriptions)
+        self._fail_all(NotConnected(self._url))
+        if error is not None:
+            self._report(error)
+        if isinstance(error, AuthorizationError):
+            self._servers.failed(session.server, error, -1)
+        self._callbacks.call(self.options.disconnected_cb)
+        if self.options.allow_reconnect and self.status in LIVE:
             self._reconnect()
+        else:
+            self._callbacks.run(self.close())
+
+    def _fail_all(self, error: AgentsError) -> None:
+        """Nobody waits for an answer that can't come."""
+        self._requests.fail_all(error)
+        for barrier in self._barriers:
+            if not barrier.done():
+                barrier.set_exception(error)
 
     def _reconnect(self) -> None:
         self._status.set(Status.RECONNECTING)
@@ -207,42 +209,32 @@ class NatsPyBus:
         self._reconnecting = None
         if self._session is None:
             await self.close()
+        else:
+            self._stats.reconnects += 1
+            self._callbacks.call(self.options.reconnected_cb)
 
     # -- errors
 
-    def _failed(self, error: Exception) -> None:
-        """What nats-py tells that no call can raise."""
-        translated = self._translated(error)
-        if isinstance(translated, PermissionsViolation):
-            self._denied(translated)
-        self._report(translated)
+    def _failed(self, error: AgentsError) -> None:
+        if isinstance(error, PermissionsViolation):
+            self._denied(error)
+        self._report(error)
 
     def _denied(self, error: PermissionsViolation) -> None:
+        """The server refused a publish or a subscription; nats-py does not tell which."""
         self._stats.errors_received += 1
         if error.operation == "publish":
             self._requests.fail_subject(error.subject, error)
             return
+        wanted = error.subject, faults.queue_of(error.text)
         for subscription in list(self._subscriptions):
-            if subscription.subject == error.subject:
+            if (subscription.subject, subscription.queue) == wanted:
                 subscription.end(error)
-
-    def _translated(self, error: Exception) -> AgentsError:
-        if isinstance(error, AgentsError):
-            return error
-        if isinstance(error, OSError):
-            return TransportError(self._url, reason(error))
-        text = str(error).removeprefix("nats: ").strip("'")
-        found = faults.classify(text)
-        if isinstance(found, AuthorizationError | PermissionsViolation):
-            return found
-        return TransportError(self._url, text)
+        self._requests.check(error)
 
     def _report(self, error: Exception) -> None:
         _log.info("%s", error)
-        if self.options.error_cb is not None:
-            result = self.options.error_cb(error)
-            if inspect.isawaitable(result):
-                self._do(lambda _: result)
+        self._callbacks.call(self.options.error_cb, error)
 
     # -- sending, in order
 
@@ -256,48 +248,47 @@ class NatsPyBus:
         """See `Bus.publish`.
 
         Raises:
-            Unsupported: a header has several values, which nats-py can't send.
+            Unsupported: nats-py can't send these headers, or a subject that is not UTF-8.
         """
         if self.status not in LIVE and self._session is None:
             raise ConnectionClosed(self._url)
         size = len(payload) + (len(encode_headers(headers)) if headers else 0)
         check_publish(subject, reply, size, self.max_payload)
-        single = _single(headers) if headers else None
+        for text in (subject, reply):
+            check_text(text)
+        fields = single(headers) if headers else None
+        size += len(subject) + len(reply) + STEP_BYTES
         if self._out_bytes + size > self.options.pending_size:
             raise OutboundBufferFull(self.options.pending_size)
-
-        def step(session: Client) -> Awaitable[object]:
-            return session.publish(subject, payload, reply, single)
-
-        self._do(step, size)
+        self._do(lambda session: session.publish(subject, payload, reply, fields), size)
         self._stats.out_msgs += 1
         self._stats.out_bytes += len(payload)
         return DONE
 
-    def _do(self, step: Step, size: int = 0) -> None:
+    def _do(self, step: Step, size: int = STEP_BYTES) -> None:
         self._out.append((size, step))
         self._out_bytes += size
         self._write()
 
     def _write(self) -> None:
-        if self._session is not None and self._writer is None and self._out:
-            self._writer = asyncio.get_running_loop().create_task(self._work(self._session))
+        ready = self._session if self.status in {Status.CONNECTED, Status.DRAINING} else None
+        if ready is not None and self._writer is None and self._out:
+            self._writer = asyncio.get_running_loop().create_task(self._work(ready))
 
-    async def _work(self, session: Client) -> None:
+    async def _work(self, session: Session) -> None:
         """Do what waits, one after the other; a step that the loss of the session undid waits."""
-        try:
-            while self._out and session is self._session:
-                size, step = self._out[0]
-                try:
-                    await step(session)
-                except (native.ConnectionClosedError, native.StaleConnectionError):
-                    break
-                except native.Error as error:
-                    self._report(self._translated(error))
-                self._out.popleft()
-                self._out_bytes -= size
-        finally:
-            self._writer = None
+        while self._out and session is self._session:
+            size, step = self._out.popleft()
+            self._out_bytes -= size
+            try:
+                await step(session)
+            except native.ConnectionClosedError:
+                self._out.appendleft((size, step))
+                self._out_bytes += size
+                break
+            except Exception as error:  # one that can't be done must not stop those behind it
+                self._report(error)
+        self._writer = None
         self._write()
 
     # -- subscribing
@@ -312,10 +303,16 @@ class NatsPyBus:
         pending_msgs_limit: int = PENDING_MSGS_LIMIT,
         pending_bytes_limit: int = PENDING_BYTES_LIMIT,
     ) -> Subscription:
-        """See `Bus.subscribe`."""
+        """See `Bus.subscribe`.
+
+        Raises:
+            Unsupported: the subject or the queue is not UTF-8.
+        """
         check_subject(subject, wildcards=True)
         if queue:
             check_queue(queue)
+        for text in (subject, queue):
+            check_text(text)
         if self.status not in LIVE:
             raise ConnectionClosed(self._url)
         subscription = Subscription(
@@ -326,41 +323,51 @@ class NatsPyBus:
             pending_msgs_limit=pending_msgs_limit,
             pending_bytes_limit=pending_bytes_limit,
             on_unsub=self._unsubscribe,
-            on_end=lambda ended: self._subscriptions.pop(ended, None),
+            on_end=self._forget,
             flush=self.flush,
             on_error=self._report,
             stats=self._stats,
         )
         self._subscriptions[subscription] = None
+        self._made.add(subscription)
         if self._session is not None:
             await self._register(self._session, subscription)
         return subscription
 
-    async def _register(self, session: Client, subscription: Subscription) -> None:
-        async def take(msg: NativeMsg) -> None:
+    def _forget(self, subscription: Subscription) -> None:
+        self._subscriptions.pop(subscription, None)
+
+    async def _register(self, session: Session, subscription: Subscription) -> None:
+        def take(msg: NativeMsg) -> None:
             self._stats.in_msgs += 1
             self._stats.in_bytes += len(msg.data)
-            raw = _raw_headers(msg.headers) if msg.headers else b""
+            raw = raw_headers(msg.headers, msg.data) if msg.headers else b""
             subscription.deliver(Msg(msg.subject, msg.data, msg.reply, raw, bus=self))
 
-        try:
+        subscription.registered = subscription.received
+        with suppress(native.Error):  # the session is lost; the next one registers it
             made = await session.subscribe(subscription.subject, subscription.queue, take)
-            if subscription.max_msgs:
-                await made.unsubscribe(subscription.max_msgs - subscription.received)
-        except native.Error:
-            return  # the session is lost; the next one registers it
-        if subscription in self._subscriptions and session is self._session:
-            self._subscriptions[subscription] = made
+            if subscription.ended:  # meanwhile
+                await made.unsubscribe()
+            elif subscription.max_msgs:
+                await made.unsubscribe(subscription.max_msgs - subscription.registered)
+            if subscription in self._subscriptions and session is self._session:
+                self._subscriptions[subscription] = made
 
     def _unsubscribe(self, subscription: Subscription, limit: int) -> None:
+        """At once or after `limit` messages, of which the server counts this session's."""
         made = self._subscriptions.get(subscription)
         if made is None:
             return
-        left = limit - subscription.received if limit else 0
 
-        async def step(_: Client) -> None:
+        async def step(session: Session) -> None:
+            if self._subscriptions.get(subscription, made) is not made:
+                return  # it was registered on another session meanwhile
             with suppress(native.Error):  # its session is gone, and it with it
-                await made.unsubscribe(left)
+                if limit:
+                    await made.unsubscribe(limit - subscription.registered)
+                else:
+                    await session.drain(made)
 
         self._do(step)
 
@@ -384,31 +391,28 @@ class NatsPyBus:
         """See `Bus.flush`."""
         if self.status is Status.CLOSED:
             raise ConnectionClosed(self._url)
-        session = self._session
-        if session is None:
+        if self._session is None:
             raise NotConnected(self._url)
+        barrier: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def answered(_: object) -> None:
+            if not barrier.done():
+                barrier.set_result(None)
+
+        async def step(session: Session) -> None:
+            if not barrier.done():
+                await session.written()
+                session.ping().add_done_callback(answered)
+
+        self._barriers.add(barrier)
         try:
             async with asyncio.timeout(timeout):
-                await self._written(session)
-                await session.flush(timeout)  # type: ignore[arg-type]  # it takes fractions
+                self._do(step)
+                await barrier
         except TimeoutError:
             raise RequestTimeout("PING", timeout) from None
-        except native.Error:
-            raise NotConnected(self._url) from None
-
-    async def _written(self, session: Client) -> None:
-        """Return when everything that waits now has been handed over."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        async def mark(_: Client) -> None:
-            if not done.done():
-                done.set_result(None)
-
-        self._do(mark)
-        while not done.done():
-            if session is not self._session:
-                raise NotConnected(self._url)
-            await asyncio.wait([done], timeout=backoff.FIRST_S)
+        finally:
+            self._barriers.discard(barrier)
 
     async def rtt(self) -> float:
         """See `Bus.rtt`."""
@@ -417,15 +421,19 @@ class NatsPyBus:
         return self._timers.now() - began
 
     async def drain(self) -> None:
-        """See `Bus.drain`; bounded by `drain_timeout`."""
+        """See `Bus.drain`; bounded by `drain_timeout`, what is not done by then is dropped."""
         if self.status not in LIVE:
             return
         self._status.set(Status.DRAINING)
-        with suppress(TimeoutError, AgentsError):  # what is not done by then is dropped
+        try:
             async with asyncio.timeout(self.options.drain_timeout):
-                for subscription in list(self._subscriptions):
-                    await subscription.drain()
-                await self.flush()
+                if self._session is not None:
+                    for subscription in list(self._subscriptions):
+                        if subscription is not self._requests.subscription:
+                            await subscription.drain()  # whose callbacks may still ask others
+                    await self.flush()
+        except (TimeoutError, NotConnected, ConnectionClosed) as error:
+            self._report(error)
         await self.close()
 
     async def close(self) -> None:
@@ -433,66 +441,21 @@ class NatsPyBus:
         if self.status is Status.CLOSED:
             return
         self._status.set(Status.CLOSED)
-        self._requests.fail_all(ConnectionClosed(self._url))
         session, self._session = self._session, None
+        self._fail_all(ConnectionClosed(self._url))
+        for subscription in list(self._made):
+            subscription.end()
+            subscription.discard()
+            subscription.stop()
+        self._out.clear()
+        self._out_bytes = 0
+        self._timers.close()
         for task in (self._reconnecting, self._writer):
             if task is not None and task is not asyncio.current_task():
                 task.cancel()
                 await asyncio.wait([task])
-        for subscription in list(self._subscriptions):
-            subscription.end()
-            subscription.discard()
-        self._out.clear()
-        self._timers.close()
         if session is not None:
-            await _end(session)
-
-
-def _arguments(options: Options) -> dict[str, Any]:
-    """Our options as nats-py's; it takes fractions of seconds where it says `int`."""
-    return {
-        "allow_reconnect": False,
-        "connect_timeout": options.connect_timeout,
-        "max_reconnect_attempts": 1,  # the fewest that it counts; 0 is for ever
-        "reconnect_time_wait": 0,
-        "max_outstanding_pings": options.max_outstanding_pings,
-        "name": options.name or None,
-        "no_echo": options.no_echo,
-        "password": options.password or None,
-        "pending_size": options.pending_size,
-        "ping_interval": options.ping_interval,
-        "tls": options.tls,
-        "tls_handshake_first": options.tls_handshake_first,
-        "tls_hostname": options.tls_hostname or None,
-        "token": options.token or None,
-        "user": options.user or None,
-    }
-
-
-async def _end(session: Client) -> None:
-    """Close a session; one whose peer is gone may raise or hang, and is over all the same."""
-    with suppress(OSError, native.Error, TimeoutError):
-        async with asyncio.timeout(CLOSE_S):
             await session.close()
-
-
-def _single(headers: HeadersLike) -> dict[str, str]:
-    """The headers as nats-py takes them."""
-    found = {}
-    for name, value in headers.items():
-        values = [value] if isinstance(value, str) else list(value)
-        if len(values) > 1:
-            instead = "use our own client: agents_core.nats.connect, or ws://"
-            raise Unsupported(f"several values of the header {name!r} over nats-py", instead)
-        found[name] = values[0] if values else ""
-    return found
-
-
-def _raw_headers(headers: dict[str, str]) -> bytes:
-    """The header block again, of which nats-py made a dictionary; a status line is in it, too."""
-    rest = {name: text for name, text in headers.items() if name not in {"Status", "Description"}}
-    block = encode_headers(rest) if rest else b"NATS/1.0\r\n\r\n"
-    if (status := headers.get("Status")) is None:
-        return block
-    line = f"NATS/1.0 {status} {headers.get('Description', '')}".rstrip()
-    return line.encode() + block.removeprefix(b"NATS/1.0")
+        self._callbacks.call(self.options.closed_cb)
+        await self._callbacks.settle(self.options.connect_timeout)
+        self._callbacks.cancel()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,15 @@ async def opened(url: str, **options: object) -> NatsPyBus:
     bus = NatsPyBus(Options(servers=[url], **options))  # type: ignore[arg-type]
     await bus.connect()
     return bus
+
+
+@contextmanager
+def running(server: NatsServer) -> Iterator[NatsServer]:
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 async def reached(bus: NatsPyBus, status: Status) -> None:
@@ -89,14 +100,17 @@ async def test_a_request_under_way_fails_at_once(own_nats_server: NatsServer) ->
     await bus.close()
 
 
-async def test_the_buffer_is_bounded_while_the_server_is_away(own_nats_server: NatsServer) -> None:
+@pytest.mark.parametrize(("size", "fit"), [(100, 6), (0, 15)])  # an empty message is not free
+async def test_the_buffer_is_bounded_while_the_server_is_away(
+    size: int, fit: int, own_nats_server: NatsServer
+) -> None:
     bus = await opened(own_nats_server.url, pending_size=1000)
     own_nats_server.kill()
     await reached(bus, Status.RECONNECTING)
-    for _ in range(10):
-        bus.publish("a", bytes(100))
+    for _ in range(fit):
+        bus.publish("a", bytes(size))
     with pytest.raises(OutboundBufferFull):
-        bus.publish("a", b"1")
+        bus.publish("a", bytes(size))
     await bus.close()
 
 

@@ -1,0 +1,297 @@
+"""One nats-py client: opened once, used until it is lost, never reconnected.
+
+What nats-py gets wrong on one connection is dealt with here, by its public methods only; what it
+gets wrong over a reconnect is never used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any, Protocol, TypeAlias
+
+from nats import errors as native
+from nats.aio.client import Client
+from nats.aio.msg import Msg as NativeMsg
+
+from agents_core.errors import (
+    AgentsError,
+    AuthorizationError,
+    PermissionsViolation,
+    TransportError,
+)
+from agents_core.nats import faults
+from agents_core.nats.options import Options
+from agents_core.nats.servers import Server, credentials, public
+from agents_server.tcp import reason
+
+CLOSE_S = 2.0
+"""Seconds that nats-py has to end a session; it waits for a peer that may be gone."""
+
+PINGS_MAX = 1000
+"""Answers to PING that may be outstanding; a server that owes more is as good as gone."""
+
+NEVER_S = 1e9
+"""A PING of nats-py's must not time out: its late answer ends nats-py's read loop.
+
+So the caller stops waiting, and the PING lives until it is answered or the session ends."""
+
+WRITE_TURNS = 10
+"""Loop turns in which nats-py writes what it was given, unless the socket is full."""
+
+Take: TypeAlias = Callable[[NativeMsg], None]
+
+_log = logging.getLogger("agents_server.nats_py")
+_reading: ContextVar[Session | None] = ContextVar("agents_server.nats_session", default=None)
+
+
+class Interest(Protocol):
+    """nats-py's side of a subscription."""
+
+    async def unsubscribe(self, limit: int = 0) -> None:
+        """End at once, or after so many messages."""
+        ...
+
+    async def drain(self) -> None:
+        """End, with what is under way."""
+        ...
+
+
+class Session:
+    """One connection to one server.
+
+    Args:
+        server: which.
+        options: as for our own client.
+        on_error: told what no call can raise.
+        on_learned: told when the server named others of its cluster.
+        on_lame_duck: told when the server is about to go.
+        on_lost: told once that the session, which was open, is over, and why if that is known.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        options: Options,
+        *,
+        on_error: Callable[[AgentsError], None],
+        on_learned: Callable[[Session], None],
+        on_lame_duck: Callable[[], None],
+        on_lost: Callable[[Session, AgentsError | None], None],
+    ) -> None:
+        self.server = server
+        self.url = public(server.url)
+        self._options = options
+        self._on_error, self._on_learned = on_error, on_learned
+        self._on_lame_duck, self._on_lost = on_lame_duck, on_lost
+        self._client = Client()
+        self._open = False
+        self._told: Exception | None = None
+        self._pings: set[asyncio.Task[float]] = set()
+        self._work: set[asyncio.Task[None]] = set()
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes of headers and payload that the server accepts."""
+        return self._client.max_payload
+
+    @property
+    def learned(self) -> list[str]:
+        """Addresses of other servers of the cluster."""
+        return [url.netloc for url in self._client.discovered_servers]
+
+    # -- its life
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            TransportError: there is no NATS server, or it did not answer in time.
+            AuthorizationError: it refused the credentials.
+        """
+        seconds = self._options.connect_timeout
+        token = _reading.set(
+            self
+        )  # nats-py's tasks inherit it, so that `_Deaf` knows whose they are
+        try:
+            async with asyncio.timeout(seconds):
+                await self._client.connect(**self._arguments())
+            self._open = True
+        except TimeoutError:
+            raise TransportError(self.url, f"no NATS server answered within {seconds} s") from None
+        except Exception as error:  # nats-py lets through what a strange server causes
+            raise self._translated(self._told or error) from error
+        finally:
+            _reading.reset(token)
+            if not self._open:
+                await self.close()
+
+    def _arguments(self) -> dict[str, Any]:
+        """Our options as nats-py's; it takes fractions of seconds where it says `int`."""
+        options, url = self._options, self.server.url
+        own = credentials(url)  # nats-py would take them as they are quoted in the URL
+        return {
+            "servers": url._replace(netloc=url.netloc.rpartition("@")[2]).geturl(),
+            "error_cb": self._failed,
+            "closed_cb": self._ended,
+            "discovered_server_cb": self._discovered,
+            "lame_duck_mode_cb": self._lame_duck,
+            "allow_reconnect": False,
+            "connect_timeout": options.connect_timeout,
+            "flusher_queue_size": 1,  # see `drain`
+            "max_reconnect_attempts": 1,  # the fewest that it counts; 0 is for ever
+            "reconnect_time_wait": 0,
+            "max_outstanding_pings": options.max_outstanding_pings,
+            "name": options.name or None,
+            "no_echo": options.no_echo,
+            "pending_size": options.pending_size,
+            "ping_interval": options.ping_interval,
+            "tls": options.tls,
+            "tls_handshake_first": options.tls_handshake_first,
+            "tls_hostname": options.tls_hostname or None,
+            "user": own.get("user", "" if own else options.user) or None,
+            "password": own.get("pass", "" if own else options.password) or None,
+            "token": own.get("auth_token", "" if own else options.token) or None,
+        }
+
+    async def close(self) -> None:
+        """End it. One whose peer is gone may raise or hang, and is over all the same."""
+        self._open = False
+        left = self._cancel()
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._client.close()
+        except Exception:
+            _log.debug("nats-py did not close cleanly", exc_info=True)
+        if left:
+            await asyncio.wait(left)
+
+    def _cancel(self) -> list[asyncio.Task[Any]]:
+        me = asyncio.current_task()
+        tasks = [task for task in (*self._pings, *self._work) if task is not me]
+        for task in tasks:
+            task.cancel()
+        return tasks
+
+    def fail(self, error: AgentsError) -> None:
+        """End it for a reason that nats-py did not find."""
+        if self._open:
+            self._on_error(error)
+            self._begin(self._client.close())
+
+    # -- what nats-py tells; it takes coroutine functions only
+
+    async def _failed(self, error: Exception) -> None:
+        self._told = error
+        if self._open:  # else it is why `open` fails, and raised
+            self._on_error(self._translated(error))
+
+    async def _ended(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._cancel()
+        error = self._client.last_error
+        known = None if error is None or error is self._told else self._translated(error)
+        self._on_lost(self, known)
+
+    async def _discovered(self) -> None:
+        self._on_learned(self)
+
+    async def _lame_duck(self) -> None:
+        self._on_lame_duck()
+
+    def _translated(self, error: Exception) -> AgentsError:
+        if isinstance(error, AgentsError):
+            return error
+        if isinstance(error, OSError):
+            return TransportError(self.url, reason(error))
+        text = str(error).removeprefix("nats: ").strip("'")
+        found = faults.classify(text)
+        if isinstance(found, AuthorizationError | PermissionsViolation):
+            return found
+        if isinstance(error, native.AuthorizationError):
+            return AuthorizationError(text)
+        return TransportError(self.url, text if isinstance(error, native.Error) else repr(error))
+
+    # -- commands, in the order of the calls
+
+    def publish(
+        self, subject: str, payload: bytes, reply: str, headers: dict[str, str] | None
+    ) -> Awaitable[None]:
+        """Hand over one message; returns when nats-py has room for it."""
+        return self._client.publish(subject, payload, reply, headers)
+
+    async def subscribe(self, subject: str, queue: str, take: Take) -> Interest:
+        """Register interest."""
+
+        async def called(msg: NativeMsg) -> None:
+            take(msg)
+
+        made: Interest = await self._client.subscribe(subject, queue, called)
+        return made
+
+    async def drain(self, interest: Interest) -> None:
+        """Unsubscribe, but take what the server sends until it knows; returns before that.
+
+        nats-py's own drain writes PING a turn before UNSUB, and what arrives between the two is
+        lost. A PING of ours fills its queue of one, so that its drain waits until UNSUB is written.
+        """
+        self.ping()
+        self._begin(interest.drain())
+        await asyncio.sleep(0)  # both have begun: UNSUB is in order
+
+    async def written(self) -> None:
+        """Return when nats-py has written what it was given, as its PING does not wait for that."""
+        for _ in range(WRITE_TURNS):
+            if not self._client.pending_data_size:
+                return
+            await asyncio.sleep(0)
+        while self._open and self._client.pending_data_size:
+            await asyncio.wait([self.ping()])  # the socket is full: an answer says that it is not
+
+    def ping(self) -> asyncio.Task[float]:
+        """Send PING; the task ends with its PONG, or is cancelled when the session ends.
+
+        One that is under way is shared when `PINGS_MAX` are.
+        """
+        if len(self._pings) >= PINGS_MAX:
+            return next(iter(self._pings))
+        task = asyncio.ensure_future(self._client.rtt(NEVER_S))  # type: ignore[arg-type]
+        self._pings.add(task)
+        task.add_done_callback(self._pings.discard)
+        return task
+
+    def _begin(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(self._quietly(work))
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    async def _quietly(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except native.Error:
+            _log.debug("%s: a session ended meanwhile", self.url, exc_info=True)
+
+
+class _Deaf(logging.Filter):
+    """Notices that nats-py's read loop died, of which it tells nobody but its log.
+
+    One message on a subject that is not UTF-8 does that, and every later one would be lost while
+    the client says that it is connected.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        session = _reading.get()
+        if session is None or record.levelno < logging.ERROR:
+            return True
+        cause = record.exc_info[1] if record.exc_info else None
+        session.fail(TransportError(session.url, f"nats-py stopped reading: {cause!r}"))
+        return False
+
+
+_nats_log = logging.getLogger("nats.aio.client")
+_nats_log.setLevel(logging.ERROR)  # whatever the root's, else a record may never reach the filter
+_nats_log.addFilter(_Deaf())
