@@ -60,6 +60,9 @@ async def carries_payload_reply_and_headers(one: Bus, other: Bus) -> None:
         msg = await subscription.next_msg(SECONDS_MAX)
         assert (msg.subject, msg.data, msg.reply) == (subject, payload, "reply.here")
         assert (msg.headers["Name"], msg.headers["name"]) == ("value", "other"), "headers differ"
+    one.publish(subject, headers={"Status": "is a header", "Description": "too"})
+    msg = await subscription.next_msg(SECONDS_MAX)
+    assert (msg.status, len(msg.headers)) == (0, 2), "it was taken for the server's status"
     one.publish(subject)
     msg = await subscription.next_msg(SECONDS_MAX)
     assert (msg.data, msg.reply, dict(msg.headers)) == (b"", "", {}), "nothing was to be added"
@@ -121,24 +124,29 @@ async def gives_each_queue_group_one(one: Bus, other: Bus) -> None:
 async def calls_back_in_order(one: Bus, other: Bus) -> None:
     """A callback may be a plain or a coroutine function; one that raises does not end it."""
     subject = f"bus.{unique()}"
-    done = asyncio.get_running_loop().create_future()
+    done = asyncio.Event()
+    plain: list[bytes] = []
     taken: list[bytes] = []
+
+    def keep(found: list[bytes], msg: Msg) -> None:
+        found.append(msg.data)
+        if len(plain) == len(taken) == 3:
+            done.set()
+        if len(found) == 1:
+            raise ValueError("a fault of the user's")
 
     async def take(msg: Msg) -> None:
         await asyncio.sleep(0)
-        taken.append(msg.data)
-        if len(taken) == 3:
-            done.set_result(None)
-        if len(taken) == 1:
-            raise ValueError("a fault of the user's")
+        keep(taken, msg)
 
+    await other.subscribe(subject, cb=lambda msg: keep(plain, msg))
     await other.subscribe(subject, cb=take)
     await other.flush()
     for payload in (b"1", b"2", b"3"):
         one.publish(subject, payload)
     async with asyncio.timeout(SECONDS_MAX):
-        await done
-    assert taken == [b"1", b"2", b"3"], f"{taken}"
+        await done.wait()
+    assert plain == taken == [b"1", b"2", b"3"], f"{plain} and {taken}"
 
 
 async def ends_by_count(one: Bus, other: Bus) -> None:
@@ -153,6 +161,25 @@ async def ends_by_count(one: Bus, other: Bus) -> None:
     async with asyncio.timeout(SECONDS_MAX):
         assert [int(msg.data) async for msg in by_max] == [0, 1], "max_msgs"
         assert [int(msg.data) async for msg in by_limit] == [0, 1, 2], "unsubscribe(3)"
+
+
+async def counts_from_the_beginning(one: Bus, other: Bus) -> None:
+    """`unsubscribe(limit)` counts what arrived before it, too; enough of that ends at once."""
+    subject = f"bus.{unique()}"
+    later, already = await other.subscribe(subject), await other.subscribe(subject)
+    await other.flush()
+    for number in range(2):
+        one.publish(subject, str(number).encode())
+    assert [int((await later.next_msg(SECONDS_MAX)).data) for _ in range(2)] == [0, 1]
+    assert int((await already.next_msg(SECONDS_MAX)).data) == 0
+    await later.unsubscribe(3)
+    await already.unsubscribe(1)
+    await other.flush()
+    for number in range(2, 5):
+        one.publish(subject, str(number).encode())
+    async with asyncio.timeout(SECONDS_MAX):
+        assert [int(msg.data) async for msg in later] == [2], "the third is the last"
+        assert [int(msg.data) async for msg in already] == [1], "what had arrived is delivered"
 
 
 async def ends_at_once(one: Bus, other: Bus) -> None:
@@ -245,13 +272,35 @@ async def flush_is_a_barrier(one: Bus, other: Bus) -> None:
     subscription = await other.subscribe(subject)
     await other.flush()
     for _ in range(100):
-        one.publish(subject)
+        one.publish(subject, bytes(1000))
     await one.flush()
     await other.flush()
-    async with asyncio.timeout(SECONDS_MAX):
-        for _ in range(100):
-            await subscription.next_msg(SECONDS_MAX)
+    assert subscription.pending_msgs == 100, f"{subscription.pending_msgs} of 100 have arrived"
     assert await one.rtt() >= 0.0
+
+
+async def drains_a_subscription(one: Bus, other: Bus) -> None:
+    """Its interest ends, what was under way is handled, the bus goes on."""
+    subject = f"bus.{unique()}"
+    taken: list[bytes] = []
+
+    async def take(msg: Msg) -> None:
+        await asyncio.sleep(0)
+        taken.append(msg.data)
+
+    called = await other.subscribe(subject, cb=take)
+    waiting = await other.subscribe(subject)
+    await other.flush()
+    for _ in range(100):
+        one.publish(subject)
+    await one.flush()
+    await called.drain()
+    await waiting.drain()
+    await waiting.drain()
+    assert len(taken) == 100, f"{len(taken)} of 100 were handled"
+    assert len([msg async for msg in waiting]) == 100, "what waits is still there"
+    with _Raises(NoResponders):
+        await one.request(subject, b"", SECONDS_MAX)
 
 
 async def counts(one: Bus, other: Bus) -> None:
@@ -338,6 +387,7 @@ CHECKS: tuple[Check, ...] = (
     gives_each_queue_group_one,
     calls_back_in_order,
     ends_by_count,
+    counts_from_the_beginning,
     ends_at_once,
     drops_the_newest_beyond_the_bound,
     answers_requests,
@@ -345,6 +395,7 @@ CHECKS: tuple[Check, ...] = (
     refuses_what_is_no_subject,
     refuses_what_is_too_large,
     flush_is_a_barrier,
+    drains_a_subscription,
     counts,
     gives_fresh_inboxes,
     drains,
