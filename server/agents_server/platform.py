@@ -24,12 +24,14 @@ DEFAULT_URL = "nats://127.0.0.1:4222"
 async def connect_bus(url: str, *, name: str, **options: Any) -> Bus:
     """Connect, and go on trying while the server is away.
 
-    Over nats-py for TCP, as its users know it; over our own client for WebSocket.
+    Over nats-py for TCP, as its users know it; over our own client for WebSocket, and where a
+    `dialer` is given, of which nats-py has none.
     """
     keep_trying = {"retry_on_failed_connect": True, "max_reconnect_attempts": -1}
     made = Options(servers=url.split(","), name=name, **(keep_trying | options))
     schemes = {parse_url(server).scheme for server in made.servers}
-    bus = Client(made) if schemes & {"ws", "wss"} else NatsPyBus(made)
+    ours = made.dialer is not None or schemes & {"ws", "wss"}
+    bus = Client(made) if ours else NatsPyBus(made)
     await bus.connect()
     return bus
 
