@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator
 from types import TracebackType
 from typing import Any
 
 from agents_core import platform
 from agents_core.bus import Bus
+from agents_core.errors import TransportError
 from agents_core.localbus import LocalBus
 from agents_core.node import Node
+
+_log = logging.getLogger("agents_core")
 
 
 def connect(url: str | None = None, **options: Any) -> Connecting:
@@ -46,6 +50,7 @@ class Connecting:
         if url.startswith("local://"):
             bus = LocalBus(url.removeprefix("local://"), **options)
         else:
+            options = {"error_cb": _log_error, **options}
             bus = await platform.current().connect_bus(url, name=own.get("name", ""), **options)
         try:
             node = Node(bus, **own)
@@ -70,3 +75,9 @@ class Connecting:
     ) -> None:
         assert self._node is not None
         await self._node.close()
+
+
+def _log_error(error: Exception) -> None:
+    """Say what no call can raise; that an attempt failed is said by the status."""
+    level = logging.DEBUG if isinstance(error, TransportError) else logging.WARNING
+    _log.log(level, "%s", error)

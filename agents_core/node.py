@@ -108,6 +108,7 @@ class Node:
             _log.warning("the %s of node %s can't be sent: %s", what, self.name, error)
 
     def _on_status(self, status: Status) -> None:
+        _log.info("%s: %s", self.bus.url, status)
         if status is Status.CONNECTED:
             self._hello()
         self._tell_change()
@@ -298,7 +299,13 @@ class Node:
         """Something happened to an agent; called by its cell."""
         event = Event(self.name, cell.id, cell.child.cls.__name__, kind, reason)
         level = logging.ERROR if kind == "crashed" else logging.INFO
-        _log.log(level, "%s %s%s", cell.id, kind, f": {reason.message}" if reason else "")
+        _log.log(
+            level,
+            "%s %s%s",
+            cell.id,
+            kind,
+            f": {reason.message}" if reason and reason.message else "",
+        )
         self._happened(event)
 
     def gave_up(self, tree: Tree, reason: Exit) -> None:

@@ -30,6 +30,12 @@ from agents_server.tcp import reason
 CLOSE_S = 2.0
 """Seconds that nats-py has to end a session; it waits for a peer that may be gone."""
 
+CANCEL_S = 0.01
+"""Seconds that nats-py has to end what was cancelled before it is cancelled again."""
+
+CANCELS_MAX = 100
+"""Then it is left alone: what waits for an answer ends by nats-py's own timeout of 10 s."""
+
 PINGS_MAX = 1000
 """Answers to PING that may be outstanding; a server that owes more is as good as gone."""
 
@@ -159,21 +165,22 @@ class Session:
     async def close(self) -> None:
         """End it. One whose peer is gone may raise or hang, and is over all the same."""
         self._open = False
-        left = self._cancel()
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self._client.close()
         except Exception:
             _log.debug("nats-py did not close cleanly", exc_info=True)
-        if left:
-            await asyncio.wait(left)
+        await self._stop()
 
-    def _cancel(self) -> list[asyncio.Task[Any]]:
-        me = asyncio.current_task()
-        tasks = [task for task in (*self._pings, *self._work) if task is not me]
-        for task in tasks:
-            task.cancel()
-        return tasks
+    async def _stop(self) -> None:
+        """Cancel what waits for an answer; nats-py swallows some cancellations, so again."""
+        left = {*self._pings, *self._work} - {asyncio.current_task()}
+        for _ in range(CANCELS_MAX):
+            if not left:
+                return
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=CANCEL_S)
 
     def fail(self, error: AgentsError) -> None:
         """End it for a reason that nats-py did not find."""
@@ -192,10 +199,10 @@ class Session:
         if not self._open:
             return
         self._open = False
-        self._cancel()
         error = self._client.last_error
         known = None if error is None or error is self._told else self._translated(error)
         self._on_lost(self, known)
+        await self._stop()
 
     async def _discovered(self) -> None:
         self._on_learned(self)

@@ -8,7 +8,7 @@ import pytest
 
 from agents_core import LocalBus, Node, connect, platform
 from agents_core.bus import Status
-from agents_core.errors import InvalidAgentId, Unsupported
+from agents_core.errors import InvalidAgentId, SlowConsumer, TransportError, Unsupported
 
 
 class Host:
@@ -22,6 +22,7 @@ class Host:
         return "nats://default:4222"
 
     async def connect_bus(self, url: str, *, name: str, **options: object) -> LocalBus:
+        self.error_cb: Any = options.pop("error_cb")
         self.asked.append((url, name, options))
         self.bus = LocalBus()
         return self.bus
@@ -78,3 +79,19 @@ async def test_a_scheme_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(platform, "current", lambda: host)
     with pytest.raises(Unsupported, match="use nats://"):
         await connect("gopher://there")
+
+
+async def test_what_no_call_can_raise_is_logged(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connect("nats://somewhere"):
+        host.error_cb(SlowConsumer("a.b", 3))
+        host.error_cb(TransportError("nats://somewhere", "connection refused"))
+    assert [r.levelname for r in caplog.records if "a.b" in r.message] == ["WARNING"]
+    assert not any("refused" in r.message for r in caplog.records if r.levelname != "DEBUG")
+
+
+async def test_the_users_own_callback_is_kept(host: Host) -> None:
+    errors: list[Exception] = []
+    async with connect("nats://somewhere", error_cb=errors.append):
+        assert host.error_cb == errors.append
