@@ -71,6 +71,7 @@ class Client:
         self._max_payload = MAX_PAYLOAD_DEFAULT
         self._buffer: list[bytes] = []
         self._buffered = 0
+        self._pending_size = options.pending_size
         self._reconnecting: asyncio.Task[None] | None = None
         self._callbacks = Callbacks()
         self._moving = False
@@ -140,7 +141,7 @@ class Client:
 
     async def _attempt(self, server: Server) -> None:
         """One attempt at one server, within `connect_timeout`."""
-        connection = Connection(server, self._on_events, self._on_lost)
+        connection = Connection(server, self._on_arrival, self._on_lost)
         self._url = connection.url
         server.attempts += 1
 
@@ -245,17 +246,18 @@ class Client:
 
     # -- arriving
 
-    def _on_events(self, connection: Connection, events: list[Event]) -> None:
-        stats, subscriptions = self._stats, self._subscriptions
+    def _on_arrival(self, connection: Connection, msgs: list[Msg], events: list[Event]) -> None:
+        subscription_of, size = self._subscriptions.get, 0
+        for msg in msgs:
+            size += len(msg.data)
+            subscription = subscription_of(msg.sid)
+            if subscription is not None:  # else: it was under way when its subscription ended
+                msg.bus = self
+                subscription.deliver(msg)
+        self._stats.in_msgs += len(msgs)
+        self._stats.in_bytes += size
         for event in events:
-            if type(event) is Msg:
-                stats.in_msgs += 1
-                stats.in_bytes += len(event.data)
-                subscription = subscriptions.get(event.sid)
-                if subscription is not None:  # else: it was under way when its subscription ended
-                    event.bus = self
-                    subscription.deliver(event)
-            elif isinstance(event, Info):
+            if isinstance(event, Info):
                 self._on_info(connection)
             elif isinstance(event, Err):
                 self._on_err(event.text)
@@ -309,23 +311,25 @@ class Client:
         headers: HeadersLike | None = None,
     ) -> Awaitable[None]:
         """See `Bus.publish`."""
-        if self._status.value not in LIVE and self._connection is None:
-            raise ConnectionClosed(self._url)
         frame = encode_publish(subject, payload, reply, headers, self._max_payload)
-        self._send(frame)
-        self._stats.out_msgs += 1
-        self._stats.out_bytes += len(payload)
+        connection = self._connection
+        if connection is None:
+            self._wait_to_send(frame)
+        elif connection.paused and connection.pending_bytes + len(frame) > self._pending_size:
+            raise OutboundBufferFull(self._pending_size)
+        else:
+            connection.send(frame)
+        stats = self._stats
+        stats.out_msgs += 1
+        stats.out_bytes += len(payload)
         return DONE
 
-    def _send(self, frame: bytes) -> None:
-        connection, limit = self._connection, self.options.pending_size
-        if connection is not None:
-            if connection.pending_bytes + len(frame) > limit:
-                raise OutboundBufferFull(limit)
-            connection.send(frame)
-            return
-        if self._buffered + len(frame) > limit:
-            raise OutboundBufferFull(limit)
+    def _wait_to_send(self, frame: bytes) -> None:
+        """Keep a message for the next connection."""
+        if self._status.value not in LIVE:
+            raise ConnectionClosed(self._url)
+        if self._buffered + len(frame) > self._pending_size:
+            raise OutboundBufferFull(self._pending_size)
         self._buffer.append(frame)
         self._buffered += len(frame)
 

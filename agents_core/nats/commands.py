@@ -1,4 +1,7 @@
-"""What a client sends, as bytes. Arguments are checked elsewhere: here nothing can fail."""
+"""What a client sends beside messages, as bytes.
+
+Arguments are checked elsewhere: here nothing can fail.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,6 @@ PONG = b"PONG\r\n"
 def connect(options: Mapping[str, object]) -> bytes:
     """`CONNECT {…}`: who we are and what we can do; the answer to the server's INFO."""
     return b"CONNECT " + json.dumps(options, separators=(",", ":")).encode() + b"\r\n"
-
-
-def pub(subject: str, payload: bytes, reply: str = "", headers: bytes = b"") -> bytes:
-    """`PUB`, or `HPUB` when there is a header block."""
-    target = f"{subject} {reply}" if reply else subject
-    line = target.encode("utf-8", "surrogateescape")
-    if headers:
-        sizes = (line, len(headers), len(headers) + len(payload), headers, payload)
-        return b"HPUB %b %d %d\r\n%b%b\r\n" % sizes
-    return b"PUB %b %d\r\n%b\r\n" % (line, len(payload), payload)
 
 
 def sub(subject: str, sid: bytes, queue: str = "") -> bytes:

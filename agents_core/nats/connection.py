@@ -27,30 +27,32 @@ class Connection(asyncio.Protocol):
 
     Args:
         server: whom it talks to.
-        on_events: called with the events of each arrival, once the session is established.
+        on_arrival: called with the messages and the events of each arrival, once the session is
+            established.
         on_lost: called once when the session ends other than by `close`, with the reason.
     """
 
     def __init__(
         self,
         server: Server,
-        on_events: Callable[[Connection, list[Event]], None],
+        on_arrival: Callable[[Connection, list[Msg], list[Event]], None],
         on_lost: Callable[[Connection, AgentsError], None],
     ) -> None:
         self.server = server
         self.protocol = Protocol()
+        self._send = self.protocol.send
         self.url = public(server.url)
         self.established = False
         self.received_at = 0.0
         self.pending_bytes = 0
         self._loop = asyncio.get_running_loop()
-        self._on_events, self._on_lost = on_events, on_lost
+        self._on_arrival, self._on_lost = on_arrival, on_lost
         self._transport: asyncio.Transport | None = None
         self._greeting: asyncio.Future[None] = self._loop.create_future()
         self._pongs: deque[asyncio.Future[None]] = deque()
         self._refusal: AgentsError | None = None  # -ERR of the last arrival: why it may close
         self._ended: AgentsError | None = None
-        self._paused = False
+        self.paused = False
         self._turn: asyncio.Handle | None = None
 
     # -- opening
@@ -100,7 +102,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Parse, answer PING, then hand the events over.
+        """Parse, answer PING, then hand over what came.
 
         The answer leaves before user code runs.
         """
@@ -108,19 +110,19 @@ class Connection(asyncio.Protocol):
             return
         self.received_at = self._loop.time()
         self._refusal = None
+        msgs: list[Msg] = []
         events: list[Event] = []
         error: ProtocolError | None = None
         try:
-            self.protocol.receive_data(data, events)
+            self.protocol.receive_data(data, msgs, events)
         except ProtocolError as caught:
             error = caught
         if self.protocol.must_answer:
             self._write()
         for event in events:
-            if type(event) is not Msg:
-                self._handle(event)
-        if self.established and events:
-            self._on_events(self, events)
+            self._handle(event)
+        if self.established:
+            self._on_arrival(self, msgs, events)
         if error is not None:
             self.lose(error)
 
@@ -144,11 +146,11 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The transport's buffer is full; frames wait here, counted by `pending_bytes`."""
-        self._paused = True
+        self.paused = True
 
     def resume_writing(self) -> None:
         """There is room again."""
-        self._paused = False
+        self.paused = False
         self._write()
 
     # -- sending
@@ -158,7 +160,7 @@ class Connection(asyncio.Protocol):
 
         At once if it is the first of this loop turn, else joined with the turn's others.
         """
-        self.protocol.send(frame)
+        self._send(frame)
         self.pending_bytes += len(frame)
         if self._turn is None:
             self._turn = self._loop.call_soon(self._end_of_turn)
@@ -171,7 +173,7 @@ class Connection(asyncio.Protocol):
         self._write()
 
     def _write(self) -> None:
-        if self._transport is None or self._paused or self._ended is not None:
+        if self._transport is None or self.paused or self._ended is not None:
             return
         self.pending_bytes = 0
         if frames := self.protocol.data_to_send():

@@ -31,6 +31,8 @@ PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 MEMO_LINES_MAX = 4096
 """Control lines remembered; more distinct ones than that are not worth a look-up."""
 
+TAB = ord("\t")
+
 DIGITS_MAX = 10
 """Digits of a length; more are not a length but an attack on `int`."""
 
@@ -64,105 +66,127 @@ class Err:
     text: str
 
 
-Event: TypeAlias = Msg | Info | Ping | Pong | Ok | Err
+Event: TypeAlias = Info | Ping | Pong | Ok | Err
+"""What the server says about the connection; messages, the many, are kept apart from these few."""
+
 _Line: TypeAlias = tuple[str, bytes, str, int, int]  # subject, sid, reply, header size, total size
+_NOTHING: _Line = ("", b"", "", 0, 0)
+_MESSAGES = frozenset({b"MSG", b"HMSG"})
 
 
 class Parser:
-    """Feed it what arrives; it appends what that completes.
+    """Feed it what arrives; it appends the messages and the events that are complete.
 
     After a `ProtocolError` the parser is of no more use: the position in the stream is lost.
     """
 
     def __init__(self) -> None:
-        self._data = b""  # what is left of the last chunk: an incomplete line
-        self._scanned = 0  # bytes of `_data` that hold no line end: nothing is searched twice
-        self._line: _Line | None = None  # the control line whose payload is awaited
-        self._parts: list[bytes] = []  # chunks of that payload, joined once when it is whole
-        self._missing = 0  # bytes that it still lacks, the final CRLF included
+        self._held: list[bytes] = []  # chunks of one incomplete item, joined once when it is whole
+        self._size = 0  # bytes held
+        self._wanted = 0  # bytes of that item; 0 as long as its control line is incomplete
         self._memo: dict[bytes, _Line] = {}
 
-    def feed(self, data: bytes, events: list[Event]) -> None:
-        """Take a chunk and append the events that are complete now.
+    def feed(self, data: bytes, msgs: list[Msg], events: list[Event]) -> None:
+        """Take a chunk and append what it completes.
 
-        The list is the caller's, so that what came before an error in the same chunk is not lost
+        The lists are the caller's, so that what came before an error in the same chunk is not lost
         with it.
 
         Raises:
             ProtocolError: the bytes are not NATS.
         """
-        if self._line is not None:
-            self._parts.append(data)
-            self._missing -= len(data)
-            if self._missing > 0:
+        if self._held:
+            self._held.append(data)
+            self._size += len(data)
+            if self._incomplete(data):
                 return
-            data = b"".join(self._parts)
-            self._parts = []
-            position = self._payload(data, 0, self._line, events)
-        else:
-            data = self._data + data if self._data else data
-            position = 0
-        self._scan(data, position, events)
+            data = b"".join(self._held)
+            self._held.clear()
+        self._scan(data, msgs, events)
 
-    def _scan(self, data: bytes, position: int, events: list[Event]) -> None:
-        """Parse complete items from `position` on and keep the rest."""
-        find, lookup = data.find, self._memo.get
-        begin = position
-        search = position + self._scanned
-        while (end := find(b"\n", search)) >= 0:
-            line = data[begin:end]
-            message = lookup(line) or self._control(line, events)
-            begin = search = end + 1
-            if message is not None:
-                begin = search = self._payload(data, begin, message, events)
-                if self._line is not None:
-                    return
-        rest = data[begin:]
-        self._check_length(rest)
-        self._data, self._scanned = rest, len(rest)
+    def _incomplete(self, data: bytes) -> bool:
+        """Whether what is held needs yet another chunk, after this one."""
+        if self._wanted:
+            return self._size < self._wanted
+        if b"\n" in data:
+            return False
+        if self._size > LINE_BYTES_MAX:  # its beginning says which bound it has
+            self._held = [b"".join(self._held)]
+            self._check_length(self._held[0])
+        return True
 
-    def _payload(self, data: bytes, begin: int, line: _Line, events: list[Event]) -> int:
-        """Deliver the message whose payload begins at `begin`, or keep what is there.
+    def _scan(self, data: bytes, msgs: list[Msg], events: list[Event]) -> None:
+        """Parse complete items and hold the rest.
 
-        Return the new position.
+        What every message pays is in this loop, so it calls nothing but `bytes` and `Msg` for a
+        message whose control line is that of the message before.
         """
-        subject, sid, reply, header_size, size = line
-        end = begin + size
-        if end + 2 > len(data):
-            self._line, self._parts = line, [data[begin:]]
-            self._missing = end + 2 - len(data)
-            self._data, self._scanned = b"", 0
-            return len(data)
-        if data[end : end + 2] != b"\r\n":
+        find, again, remembered, append = data.find, data.startswith, self._memo.get, msgs.append
+        begin = length = 0
+        last: bytes | tuple[()] = ()  # which nothing starts with
+        subject, sid, reply, header_size, size = _NOTHING
+        while True:
+            if again(last, begin):
+                body = begin + length
+            elif (end := find(b"\n", begin)) < 0:
+                break
+            else:
+                line = data[begin:end]
+                body = end + 1
+                message = remembered(line) or self._control(line, events)
+                if message is None:
+                    begin = body
+                    continue
+                subject, sid, reply, header_size, size = message
+                last, length = data[begin:body], body - begin
+            end = body + size
+            if data[end : end + 2] != b"\r\n":
+                self._hold(data, begin, end + 2)
+                return
+            if header_size:
+                middle = body + header_size
+                append(Msg(subject, data[middle:end], reply, data[body:middle], sid))
+            else:
+                append(Msg(subject, data[body:end], reply, b"", sid))
+            begin = end + 2
+        if begin < len(data):
+            self._check_length(data[begin:])
+            self._hold(data, begin, 0)
+
+    def _hold(self, data: bytes, begin: int, end: int) -> None:
+        """Keep what begins at `begin` until the bytes before `end` are there; 0 for a line's end.
+
+        The control line is kept with its payload and read again: that is less than to remember it.
+        """
+        if end and end <= len(data):
             raise ProtocolError("a payload is not followed by CRLF")
-        self._line = None
-        self._scanned = 0
-        middle = begin + header_size
-        events.append(Msg(subject, data[middle:end], reply, data[begin:middle], sid))
-        return end + 2
+        self._held = [data[begin:]]
+        self._size = len(data) - begin
+        self._wanted = end and end - begin
 
     def _control(self, line: bytes, events: list[Event]) -> _Line | None:
         """Handle one line (without its LF).
 
         An event is appended, or a message's line is returned.
         """
-        self._check_length(line)
-        if line.startswith((b"MSG ", b"HMSG ")) and line.endswith(b"\r"):
-            words = line[:-1].split(b" ")
-            message = _message(_words(line) if b"" in words or b"\t" in line else words, line)
-            if not message[2]:  # with a reply a line is seen once; without, again and again
-                if len(self._memo) == MEMO_LINES_MAX:
-                    self._memo.clear()
-                self._memo[line] = message
-            return message
-        words = _words(line)
-        if not words:
-            raise ProtocolError("an empty line")
-        verb = words[0].upper()
-        if verb in {b"MSG", b"HMSG"}:
-            return _message(words, line)
-        events.append(_event(verb, line.lstrip(b" \t")[len(verb) :], line))
-        return None
+        if len(line) > LINE_BYTES_MAX:
+            self._check_length(line)
+        words = line.removesuffix(b"\r").split(b" ")
+        verb = words[0]
+        if verb not in _MESSAGES or b"" in words or TAB in line:
+            words = _words(line)
+            if not words:
+                raise ProtocolError("an empty line")
+            verb = words[0].upper()
+            if verb not in _MESSAGES:
+                events.append(_event(verb, line.lstrip(b" \t")[len(verb) :], line))
+                return None
+        message = _message(words, verb == b"HMSG", line)
+        if not message[2]:  # with a reply a line is seen once; without, again and again
+            if len(self._memo) == MEMO_LINES_MAX:
+                self._memo.clear()
+            self._memo[line] = message
+        return message
 
     def _check_length(self, line: bytes) -> None:
         """Bound a line, whole or not: a peer that never ends it must not fill the memory."""
@@ -201,21 +225,22 @@ def _words(line: bytes) -> list[bytes]:
     return [w for w in line.rstrip(b"\r").replace(b"\t", b" ").split(b" ") if w]
 
 
-def _message(words: list[bytes], line: bytes) -> _Line:
+def _message(words: list[bytes], headers: bool, line: bytes) -> _Line:
     """Read `MSG subject sid [reply] size` or `HMSG subject sid [reply] header-size size`."""
-    headers = words[0][0] in b"Hh"
-    sizes = 2 if headers else 1
-    if len(words) not in {3 + sizes, 4 + sizes}:
+    header_size = _length(words.pop(-2), line) if headers and len(words) > 1 else 0
+    if len(words) == 5:
+        reply = words[3].decode("utf-8", "surrogateescape")
+    elif len(words) == 4:
+        reply = ""
+    else:
         raise ProtocolError(f"wrong number of words in {line[:64]!r}")
     size = _length(words[-1], line)
-    header_size = _length(words[-2], line) if headers else 0
     if header_size > size or size > PAYLOAD_BYTES_MAX:
         raise ProtocolError(f"impossible size in {line[:64]!r}")
-    reply = words[3].decode("utf-8", "surrogateescape") if len(words) == 4 + sizes else ""
     return words[1].decode("utf-8", "surrogateescape"), words[2], reply, header_size, size
 
 
 def _length(word: bytes, line: bytes) -> int:
-    if not word.isdigit() or len(word) > DIGITS_MAX:
+    if len(word) > DIGITS_MAX or not word.isdigit():
         raise ProtocolError(f"{word[:16]!r} is not a size in {line[:64]!r}")
     return int(word)

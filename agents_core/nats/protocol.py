@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from agents_core.errors import MaxPayloadExceeded, ProtocolError
 from agents_core.nats import commands
 from agents_core.nats.headers import HeadersLike, encode_headers
+from agents_core.nats.msg import Msg
 from agents_core.nats.parser import Event, Info, Parser, Ping
 from agents_core.nats.subject import check_subject
 
 MAX_PAYLOAD_DEFAULT = 1024 * 1024
 """The server's default, used until its INFO says otherwise."""
+
+SUBJECTS_MAX = 4096
+"""Subjects remembered as checked and encoded."""
 
 
 def encode_publish(
@@ -26,8 +31,26 @@ def encode_publish(
         MaxPayloadExceeded: headers and payload are larger than `max_payload`.
     """
     block = encode_headers(headers) if headers else b""
-    check_publish(subject, reply, len(block) + len(payload), max_payload)
-    return commands.pub(subject, payload, reply, block)
+    size = len(block) + len(payload)
+    if size > max_payload:
+        raise MaxPayloadExceeded(size, max_payload)
+    target = _target(subject)
+    if reply:
+        check_subject(reply)
+        target = b"%b%b " % (target, reply.encode("utf-8", "surrogateescape"))
+    if block:
+        return b"HPUB %b%d %d\r\n%b%b\r\n" % (target, len(block), size, block, payload)
+    return b"PUB %b%d\r\n%b\r\n" % (target, size, payload)
+
+
+@lru_cache(maxsize=SUBJECTS_MAX)
+def _target(subject: str) -> bytes:
+    """A subject, checked, as it stands in a control line.
+
+    Remembered, as most messages go where others went before. A reply subject is used once.
+    """
+    check_subject(subject)
+    return b"%b " % subject.encode("utf-8", "surrogateescape")
 
 
 def check_publish(subject: str, reply: str, size: int, max_payload: int) -> None:
@@ -53,6 +76,7 @@ class Protocol:
 
     Attributes:
         info: the server's INFO, merged over time; empty until it has come.
+        send: append one whole frame, made by `encode_publish` or `commands`.
     """
 
     def __init__(self) -> None:
@@ -60,6 +84,7 @@ class Protocol:
         self._parser = Parser()
         self._out: list[bytes] = []
         self._pongs: list[bytes] = []
+        self.send = self._out.append
 
     @property
     def max_payload(self) -> int:
@@ -67,16 +92,16 @@ class Protocol:
         value = self.info.get("max_payload")
         return value if isinstance(value, int) and value > 0 else MAX_PAYLOAD_DEFAULT
 
-    def receive_data(self, data: bytes, events: list[Event]) -> None:
-        """Take what arrived and append the events that it completes, PING left out.
+    def receive_data(self, data: bytes, msgs: list[Msg], events: list[Event]) -> None:
+        """Take what arrived; append the messages and events that it completes, PING left out.
 
         Raises:
-            ProtocolError: the bytes are not NATS. The events before it are in the list; the
+            ProtocolError: the bytes are not NATS. What came before it is in the lists; the
                 connection has to be dropped.
         """
         arrived: list[Event] = []
         try:
-            self._parser.feed(data, arrived)
+            self._parser.feed(data, msgs, arrived)
         finally:
             for event in arrived:
                 self._handle(event, events)
@@ -104,12 +129,9 @@ class Protocol:
             raise ProtocolError("CONNECT before the server's INFO")
         self._out += (commands.connect(options), commands.PING)
 
-    def send(self, frame: bytes) -> None:
-        """Append one whole frame, made by `encode_publish` or `commands`."""
-        self._out.append(frame)
-
     def data_to_send(self) -> list[bytes]:
         """Take the frames to write, answers to PING first."""
         frames = self._pongs + self._out
-        self._pongs, self._out = [], []
+        self._pongs.clear()
+        self._out.clear()
         return frames

@@ -63,7 +63,8 @@ class Subscription:
         self.dropped = 0
         self.error: AgentsError | None = None
         self._cb = cb
-        self._inline = cb is not None and not inspect.iscoroutinefunction(cb)
+        inline = cb is not None and not inspect.iscoroutinefunction(cb)
+        self._take_in = cast("Callable[[Msg], object]", cb) if inline else self._keep
         self._msgs_limit = pending_msgs_limit
         self._bytes_limit = pending_bytes_limit
         self._on_unsub, self._on_end = on_unsub, on_end
@@ -95,19 +96,12 @@ class Subscription:
         if self._ended:
             return
         self.received += 1
-        if self._inline:
-            self._call(msg)
-        else:
-            self._keep(msg)
-        if self.max_msgs and self.received >= self.max_msgs:
-            self._finish()  # the sender has ended it by itself
-
-    def _call(self, msg: Msg) -> None:
-        assert self._cb is not None
         try:
-            self._cb(msg)
+            self._take_in(msg)
         except Exception as error:  # a user's callback must not take the connection with it
             self._on_error(error)
+        if self.received == self.max_msgs:
+            self._finish()  # the sender has ended it by itself
 
     def _keep(self, msg: Msg) -> None:
         size = len(msg.data) + len(msg.raw_headers)
