@@ -54,6 +54,7 @@ class Connection(asyncio.Protocol):
         self._ended: AgentsError | None = None
         self.paused = False
         self._turn: asyncio.Handle | None = None
+        self._collecting = False  # frames wait for the end of this loop turn, or of this arrival
 
     # -- opening
 
@@ -122,7 +123,10 @@ class Connection(asyncio.Protocol):
         for event in events:
             self._handle(event)
         if self.established:
+            collecting, self._collecting = self._collecting, True
             self._on_arrival(self, msgs, events)
+            self._collecting = collecting
+            self._write()  # what callbacks sent, joined
         if error is not None:
             self.lose(error)
 
@@ -158,18 +162,20 @@ class Connection(asyncio.Protocol):
     def send(self, frame: bytes) -> None:
         """Send one frame.
 
-        At once if it is the first of this loop turn, else joined with the turn's others.
+        At once if it is the first of this loop turn, else joined with the turn's others; what
+        callbacks send is joined at the end of the arrival that called them.
         """
         self._send(frame)
         self.pending_bytes += len(frame)
-        if self._turn is None:
+        if not self._collecting:
+            self._collecting = True
             self._turn = self._loop.call_soon(self._end_of_turn)
             self._write()
         elif self.pending_bytes > WRITE_BYTES:
             self._write()
 
     def _end_of_turn(self) -> None:
-        self._turn = None
+        self._turn, self._collecting = None, False
         self._write()
 
     def _write(self) -> None:
