@@ -95,14 +95,21 @@ class Parser:
         Raises:
             ProtocolError: the bytes are not NATS.
         """
+        begin = 0
         if self._held:
             self._held.append(data)
             self._size += len(data)
             if self._incomplete(data):
                 return
-            data = b"".join(self._held)
+            if self._wanted:  # take no more of the chunk than the item needs: the rest stays as it is
+                begin = len(data) - (self._size - self._wanted)
+                self._held[-1] = data[:begin]
+            else:
+                begin = len(data)
+            held = b"".join(self._held)
             self._held.clear()
-        self._scan(data, msgs, events)
+            self._scan(held, 0, msgs, events)
+        self._scan(data, begin, msgs, events)
 
     def _incomplete(self, data: bytes) -> bool:
         """Whether what is held needs yet another chunk, after this one."""
@@ -115,14 +122,14 @@ class Parser:
             self._check_length(self._held[0])
         return True
 
-    def _scan(self, data: bytes, msgs: list[Msg], events: list[Event]) -> None:
-        """Parse complete items and hold the rest.
+    def _scan(self, data: bytes, begin: int, msgs: list[Msg], events: list[Event]) -> None:
+        """Parse complete items from `begin` on and hold the rest.
 
         What every message pays is in this loop, so it calls nothing but `bytes` and `Msg` for a
         message whose control line is that of the message before.
         """
         find, again, remembered, append = data.find, data.startswith, self._memo.get, msgs.append
-        begin = length = 0
+        length = 0
         last: bytes | tuple[()] = ()  # which nothing starts with
         subject, sid, reply, header_size, size = _NOTHING
         while True:
