@@ -7,6 +7,7 @@ import logging
 import sys
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,7 +17,14 @@ from agents_core.bus import Bus, Callback, Status, Subscription
 from agents_core.cell import Cell
 from agents_core.child import MAILBOX_MAX, SHUTDOWN_S, Child, Supervisor
 from agents_core.discovery import Announcer, Directory, NodeInfo
-from agents_core.errors import AgentExists, AgentsError, ConnectionClosed, InvalidMessage
+from agents_core.errors import (
+    AgentExists,
+    AgentsError,
+    ConnectionClosed,
+    InvalidMessage,
+    NotConnected,
+    RequestTimeout,
+)
 from agents_core.events import Event
 from agents_core.exit import Exit
 from agents_core.ids import agent_id, unique
@@ -33,6 +41,10 @@ from agents_core.supervisor import Tree
 from agents_core.timers import Timers
 
 VERSION = "0.1.0"
+FLUSH_S = 2.0
+"""Seconds that a start waits for the server to know of its agents; a server that needs more is as
+good as gone, and they run without it."""
+
 EVENTS_MAX = 200
 """Events that a node remembers for whoever looks later."""
 
@@ -157,6 +169,8 @@ class Node:
     async def supervise(self, spec: Supervisor) -> Tree:
         """Run a supervisor and everything below it; return when all of it has started.
 
+        While there is a server, it knows of the agents then, and other nodes can reach them.
+
         Raises:
             AgentExists: this node hosts an agent of the same id already; nothing was started.
             RemoteError: an agent could not start; those before it were stopped again.
@@ -173,6 +187,9 @@ class Node:
         except BaseException:  # also when the caller gives up waiting
             self._forget_tree(tree)
             raise
+        if self.bus.status is Status.CONNECTED:
+            with suppress(NotConnected, ConnectionClosed, RequestTimeout):  # it runs all the same
+                await self.bus.flush(FLUSH_S)
         return tree
 
     def cell(self, child: Child, owner: Tree) -> Cell:

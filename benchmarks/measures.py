@@ -12,17 +12,20 @@ from statistics import median
 from time import perf_counter
 
 from agents_core import Agent, AgentRef, Node, on
-from agents_core.bus import Bus
-from agents_core.nats.msg import Msg
+from agents_core.ids import unique
+from benchmarks.peer import DEADLINE_S, Counter, Peer
 
 BATCH, BATCH_BYTES = 500, 256 * 1024
 """Messages, or bytes, that are sent before the event loop gets a turn."""
 
 BATCHES = 4
-"""Batches under way: as many as a careful publisher would have, so that no buffer overflows."""
+"""Batches under way: a careful publisher sends the next one when the first of them has come back.
 
-DEADLINE_S = 60.0
-"""A run that takes longer has lost messages."""
+So no buffer overflows, and nobody polls.
+"""
+
+IN_FLIGHT = 64
+"""Requests under way at once."""
 
 
 def batch_of(size: int) -> int:
@@ -30,12 +33,65 @@ def batch_of(size: int) -> int:
     return max(1, min(BATCH, BATCH_BYTES // size))
 
 
+async def publish_receive(peer: Peer, size: int, count: int) -> float:
+    """Messages per second through one connection that subscribes to what it publishes."""
+    subject, payload, batch, counter = unique(), bytes(size), batch_of(size), Counter()
+    await peer.subscribe(subject, counter)
+    await peer.flush()
+    began = perf_counter()
+    async with asyncio.timeout(DEADLINE_S):
+        for done in range(0, count, batch):
+            await counter.reach(done - (BATCHES - 1) * batch)
+            await peer.publish(subject, payload, min(batch, count - done))
+        return count / (await counter.reach(count) - began)
+
+
+async def there_and_back(peer: Peer, count: int) -> float:
+    """Median seconds from the publish of one message to its callback on the same connection."""
+    subject, counter, seconds = unique(), Counter(), []
+    await peer.subscribe(subject, counter)
+    await peer.flush()
+    for _ in range(count):
+        counter.begin()
+        began = perf_counter()
+        await peer.publish(subject, b"ping", 1)
+        seconds.append(await counter.reach(1) - began)
+    return median(seconds)
+
+
+async def request_reply(peer: Peer, count: int) -> float:
+    """Median seconds of a request that is answered by a subscription on the same connection."""
+    subject, seconds = unique(), []
+    await peer.echo(subject)
+    await peer.flush()
+    for _ in range(count):
+        began = perf_counter()
+        await peer.request(subject)
+        seconds.append(perf_counter() - began)
+    return median(seconds)
+
+
+async def requests_in_flight(peer: Peer, count: int) -> float:
+    """Requests per second with so many under way at once."""
+    subject = unique()
+    await peer.echo(subject)
+    await peer.flush()
+
+    async def one_after_the_other() -> None:
+        for _ in range(max(1, count // IN_FLIGHT)):
+            await peer.request(subject)
+
+    began = perf_counter()
+    await asyncio.gather(*(one_after_the_other() for _ in range(IN_FLIGHT)))
+    return max(1, count // IN_FLIGHT) * IN_FLIGHT / (perf_counter() - began)
+
+
 @dataclass
 class Add:
     n: int
 
 
-class Counter(Agent):
+class Adder(Agent):
     """Adds up what it is told and says how much it is."""
 
     def on_start(self) -> None:
@@ -45,48 +101,6 @@ class Counter(Agent):
     def add(self, message: Add) -> int:
         self.total += message.n
         return self.total
-
-
-async def publish_receive(bus: Bus, size: int, count: int) -> float:
-    """Messages per second through one connection that subscribes to what it publishes."""
-    subject, payload = bus.new_inbox(), bytes(size)
-    received = 0
-    all_received: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-
-    def receive(_: Msg) -> None:
-        nonlocal received
-        received += 1
-        if received == count:
-            all_received.set_result(perf_counter())
-
-    subscription = await bus.subscribe(subject, cb=receive)
-    await bus.flush()
-    began = perf_counter()
-    batch = batch_of(size)
-    for done in range(0, count, batch):
-        for _ in range(min(batch, count - done)):
-            bus.publish(subject, payload)
-        while done - received > BATCHES * batch:
-            await asyncio.sleep(0)
-        await asyncio.sleep(0)
-    async with asyncio.timeout(DEADLINE_S):
-        ended = await all_received
-    await subscription.unsubscribe()
-    return count / (ended - began)
-
-
-async def round_trip(bus: Bus, count: int) -> float:
-    """Median seconds of a request that is answered by a subscription on the same connection."""
-    subject = bus.new_inbox()
-    subscription = await bus.subscribe(subject, cb=lambda msg: msg.respond(msg.data))
-    await bus.flush()
-    seconds = []
-    for _ in range(count):
-        began = perf_counter()
-        await bus.request(subject, b"ping", timeout=DEADLINE_S)
-        seconds.append(perf_counter() - began)
-    await subscription.unsubscribe()
-    return median(seconds)
 
 
 async def tells(node: Node, id: str, count: int) -> float:

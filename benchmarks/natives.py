@@ -1,72 +1,111 @@
-"""nats-py by itself, measured as our own client is."""
+"""The other Python clients, each used in the way that its documentation calls fast.
+
+natsio and nats-core need Python 3.13; where they are not installed they are not measured.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from statistics import median
-from time import perf_counter
+import importlib
+import importlib.util
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import nats
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 
-from benchmarks.measures import BATCHES, DEADLINE_S, batch_of
-from benchmarks.suite import COUNTS, ROUND_TRIPS, SIZES, Figures
+from benchmarks.peer import DEADLINE_S, Counter, Peer
+
+PENDING_BYTES = 64 * 1024 * 1024
+"""Room for what is sent, so that no client is slowed by a bound of its own."""
 
 
-async def of_nats_py(url: str, runs: int, scale: float) -> Figures:
-    """The same names as `suite.of_bus`."""
-    found: Figures = {}
-    for _ in range(runs):
-        client = await nats.connect(url, pending_size=64 * 1024 * 1024)
-        for name, size in SIZES.items():
-            value = await _publish_receive(client, size, int(COUNTS[name] * scale))
-            found.setdefault(f"publish and receive {name}, per s", []).append(value)
-        value = await _round_trip(client, int(ROUND_TRIPS * scale))
-        found.setdefault("request and reply, µs", []).append(value * 1e6)
-        await client.close()
+class _Awaited:
+    """What these clients have in common: `publish` is a coroutine."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    async def publish(self, subject: str, payload: bytes, count: int) -> None:
+        publish = self.client.publish
+        for _ in range(count):
+            await publish(subject, payload)
+
+    async def request(self, subject: str) -> None:
+        await self.client.request(subject, b"ping", timeout=DEADLINE_S)
+
+    async def flush(self) -> None:
+        await self.client.flush()
+
+    async def close(self) -> None:
+        await self.client.close()
+
+
+class NatsPy(_Awaited):
+    """nats-py: callbacks are coroutine functions."""
+
+    name = "nats-py"
+
+    async def subscribe(self, subject: str, counter: Counter) -> None:
+        async def receive(msg: object) -> None:
+            counter.one(msg)
+
+        await self.client.subscribe(subject, cb=receive)
+
+    async def echo(self, subject: str) -> None:
+        async def answer(msg: Any) -> None:
+            await msg.respond(msg.data)
+
+        await self.client.subscribe(subject, cb=answer)
+
+
+class Natsio(_Awaited):
+    """natsio: callbacks may be plain functions."""
+
+    name = "natsio"
+
+    async def subscribe(self, subject: str, counter: Counter) -> None:
+        self.client.subscribe(subject, cb=counter.one)
+
+    async def echo(self, subject: str) -> None:
+        self.client.subscribe(subject, cb=lambda msg: msg.respond(msg.data))
+
+
+class NatsCore(_Awaited):
+    """nats-core: callbacks are plain functions, so an answer needs a task."""
+
+    name = "nats-core"
+
+    async def subscribe(self, subject: str, counter: Counter) -> None:
+        subscription = await self.client.subscribe(subject, max_pending_messages=None)
+        subscription.add_callback(counter.one)
+
+    async def echo(self, subject: str) -> None:
+        answers: set[asyncio.Task[None]] = set()
+
+        def answer(msg: Any) -> None:
+            task = asyncio.ensure_future(self.client.publish(msg.reply, msg.data))
+            answers.add(task)
+            task.add_done_callback(answers.discard)
+
+        subscription = await self.client.subscribe(subject)
+        subscription.add_callback(answer)
+
+
+def others(url: str) -> list[Callable[[], Awaitable[Peer]]]:
+    """How to connect each client that this interpreter has."""
+
+    async def nats_py() -> Peer:
+        return NatsPy(await nats.connect(url, pending_size=PENDING_BYTES))
+
+    async def natsio() -> Peer:
+        module = importlib.import_module("natsio")
+        return Natsio(await module.connect(url))
+
+    async def nats_core() -> Peer:
+        module = importlib.import_module("nats.client")
+        return NatsCore(await module.connect(url))
+
+    found: list[Callable[[], Awaitable[Peer]]] = [nats_py]
+    found += [natsio] * bool(importlib.util.find_spec("natsio"))
+    found += [nats_core] * bool(importlib.util.find_spec("nats.client"))
     return found
-
-
-async def _publish_receive(client: Client, size: int, count: int) -> float:
-    subject, payload = client.new_inbox(), bytes(size)
-    received = 0
-    all_received: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-
-    async def receive(_: Msg) -> None:
-        nonlocal received
-        received += 1
-        if received == count:
-            all_received.set_result(perf_counter())
-
-    subscription = await client.subscribe(subject, cb=receive)
-    await client.flush()
-    began = perf_counter()
-    batch = batch_of(size)
-    for done in range(0, count, batch):
-        for _ in range(min(batch, count - done)):
-            await client.publish(subject, payload)
-        while done - received > BATCHES * batch:
-            await asyncio.sleep(0)
-        await asyncio.sleep(0)
-    async with asyncio.timeout(DEADLINE_S):
-        ended = await all_received
-    await subscription.unsubscribe()
-    return count / (ended - began)
-
-
-async def _round_trip(client: Client, count: int) -> float:
-    subject = client.new_inbox()
-
-    async def answer(msg: Msg) -> None:
-        await msg.respond(msg.data)
-
-    subscription = await client.subscribe(subject, cb=answer)
-    await client.flush()
-    seconds = []
-    for _ in range(count):
-        began = perf_counter()
-        await client.request(subject, b"ping", timeout=DEADLINE_S)
-        seconds.append(perf_counter() - began)
-    await subscription.unsubscribe()
-    return median(seconds)

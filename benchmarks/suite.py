@@ -1,44 +1,65 @@
-"""Which measures are taken of a bus and of agents; it runs on CPython and in the tab."""
+"""Which measures are taken of a client and of agents; it runs on CPython and in the tab."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
-from agents_core import LocalBus, Node, connect, nats
-from agents_core.bus import Bus
+from agents_core import Node, connect
 from agents_core.ids import unique
 from benchmarks import measures
+from benchmarks.peer import Peer
 
 SIZES = {"16 B": 16, "128 B": 128, "4 KiB": 4096}
-COUNTS = {"16 B": 50_000, "128 B": 30_000, "4 KiB": 4_000}
-ROUND_TRIPS = 500
+COUNTS = {"16 B": 100_000, "128 B": 100_000, "4 KiB": 10_000}
+ROUND_TRIPS = 1_000
+REQUESTS = 10_000
 TELLS = 20_000
 ASKS = 500
 
 Figures = dict[str, list[float]]
 """Values of all runs, by what was measured."""
 
+Results = dict[str, Figures]
+"""Figures by who or where it was."""
 
-async def of_bus(make: Callable[[], Awaitable[Bus]], runs: int, scale: float) -> Figures:
-    """Messages per second for three sizes, and the seconds of a request; a fresh bus per run."""
-    found: Figures = {}
+
+def note(results: Results, who: str, what: str, value: float) -> None:
+    """Add one value."""
+    results.setdefault(who, {}).setdefault(what, []).append(value)
+
+
+async def of_peer(peer: Peer, scale: float, results: Results) -> None:
+    """One run of one client: what every client is measured by."""
+    for name, size in SIZES.items():
+        rate = await measures.publish_receive(peer, size, int(COUNTS[name] * scale))
+        note(results, peer.name, f"publish and receive {name}, per s", rate)
+    seconds = await measures.there_and_back(peer, int(ROUND_TRIPS * scale))
+    note(results, peer.name, "one message there and back, µs", seconds * 1e6)
+    seconds = await measures.request_reply(peer, int(ROUND_TRIPS * scale))
+    note(results, peer.name, "request and reply, µs", seconds * 1e6)
+    rate = await measures.requests_in_flight(peer, int(REQUESTS * scale))
+    note(results, peer.name, f"requests, {measures.IN_FLIGHT} in flight, per s", rate)
+
+
+async def of_peers(
+    makers: Sequence[Callable[[], Awaitable[Peer]]], runs: int, scale: float
+) -> Results:
+    """All runs of some clients, in turns: whatever slows the machine down slows all of them."""
+    results: Results = {}
     for _ in range(runs):
-        bus = await make()
-        for name, size in SIZES.items():
-            value = await measures.publish_receive(bus, size, int(COUNTS[name] * scale))
-            found.setdefault(f"publish and receive {name}, per s", []).append(value)
-        value = await measures.round_trip(bus, int(ROUND_TRIPS * scale))
-        found.setdefault("request and reply, µs", []).append(value * 1e6)
-        await bus.close()
-    return found
+        for make in makers:
+            peer = await make()
+            try:
+                await of_peer(peer, scale, results)
+            finally:
+                await peer.close()
+    return results
 
 
 async def of_agents(asking: Node, hosting: Node, runs: int, scale: float) -> Figures:
     """Messages per second to an agent, and the seconds of an ask."""
-    id = f"counter-{unique(6)}"
-    await hosting.spawn(measures.Counter, id)
+    id = f"adder-{unique(6)}"
+    await hosting.spawn(measures.Adder, id)
     found: Figures = {"tell, per s": [], "ask, µs": []}
     for _ in range(runs):
         found["tell, per s"].append(await measures.tells(asking, id, int(TELLS * scale)))
@@ -58,22 +79,3 @@ async def of_two_nodes(url: str, runs: int, scale: float) -> Figures:
     space = unique()
     async with connect(url, space=space) as asking, connect(url, space=space) as hosting:
         return await of_agents(asking, hosting, runs, scale)
-
-
-async def local_bus() -> Bus:
-    """The bus of one process."""
-    return LocalBus()
-
-
-async def of_tab(url: str, runs: int, scale: float) -> str:
-    """Everything that a tab is measured by, as JSON."""
-
-    async def websocket() -> Bus:
-        return await nats.connect(url)
-
-    found: dict[str, Any] = {
-        "local, agents": await of_one_node(runs, scale),
-        "tab, browser WebSocket": await of_bus(websocket, runs, scale),
-        "tab, agents over WebSocket": await of_two_nodes(url, runs, scale),
-    }
-    return json.dumps(found)

@@ -1,75 +1,86 @@
-"""The same measures in a worker of a real Chromium, over the browser's own WebSocket."""
+"""The same measures in a worker of a real Chromium, beside nats.js and the bare WebSocket."""
 
 from __future__ import annotations
 
 import io
 import json
+import subprocess
+import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from queue import Queue
 
-from playwright.sync_api import sync_playwright
-
-from benchmarks.suite import Figures
+from benchmarks.suite import Results
 from tests.browser import chromium
 from tests.browser.site import serve
 
 ROOT = Path(__file__).parents[1]
+PAGES = Path(__file__).parent / "pages"
+INTEROP = ROOT / "tests" / "interop"
 MINUTES_MAX = 10
-PAGE = b'<!doctype html><title>benchmark</title><script type="module" src="/page.mjs"></script>'
-SCRIPT = b"""
-window.run = (order) => new Promise((resolve, reject) => {
-  const worker = new Worker("/worker.mjs", { type: "module" });
-  worker.onmessage = ({ data: { error, json } }) =>
-    error ? reject(new Error(error)) : resolve(json);
-  worker.postMessage(order);
-});
-document.documentElement.dataset.ready = "yes";
-"""
-WORKER = b"""
-import { loadPyodide } from "/pyodide/pyodide.mjs";
-addEventListener("message", async ({ data: { wheel, url, runs, scale } }) => {
-  try {
-    const pyodide = await loadPyodide({ packages: [new URL(wheel, location.href).href] });
-    const sources = await (await fetch("/benchmarks.zip")).arrayBuffer();
-    pyodide.unpackArchive(sources, "zip");
-    const suite = pyodide.pyimport("benchmarks.suite");
-    postMessage({ json: await suite.of_tab(url, runs, scale) });
-  } catch (error) {
-    postMessage({ error: String(error) });
-  }
-});
-"""
+HTML = b"""<!doctype html><title>benchmark</title><script type="module">
+const worker = new Worker("/worker.mjs", { type: "module" });
+const answer = (body) => fetch("/", { method: "POST", body });
+worker.onmessage = ({ data }) => answer(data);
+worker.onerror = ({ message }) => answer(JSON.stringify({ error: message }));
+</script>"""
 
 
 def _sources() -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as target:
-        for name in ("__init__.py", "measures.py", "suite.py"):
+        for name in ("__init__.py", "in_tab.py", "measures.py", "peer.py", "suite.py"):
             target.write(ROOT / "benchmarks" / name, f"benchmarks/{name}")
     return archive.getvalue()
 
 
-def of_tab(url: str, runs: int, scale: float) -> dict[str, Figures]:
-    """Run `suite.of_tab` against the WebSocket listener at `url`; needs `make wheel`."""
+def _nats_js() -> bytes:
+    """nats.js comes as CommonJS: a browser needs it in one module."""
+    esbuild = INTEROP / "node_modules" / ".bin" / "esbuild"
+    command = [str(esbuild), "--bundle", "--format=esm", str(PAGES / "nats_js.mjs")]
+    paths = {"NODE_PATH": str(INTEROP / "node_modules")}
+    return subprocess.run(command, env=paths, capture_output=True, check=True).stdout
+
+
+def of_tab(url: str, runs: int, scale: float) -> Results:
+    """Run `pages/worker.mjs` against the WebSocket listener at `url`; needs `make wheel`."""
     wheel = max((ROOT / "dist").glob("agents_core-*-py3-none-any.whl"))
     pyodide = ROOT / "web" / "node_modules" / "pyodide"
     content: dict[str, Path | bytes] = {
-        "/index.html": PAGE,
-        "/page.mjs": SCRIPT,
-        "/worker.mjs": WORKER,
+        "/index.html": HTML,
         "/benchmarks.zip": _sources(),
+        "/nats_js.mjs": _nats_js(),
         f"/{wheel.name}": wheel,
+        **{f"/{name}.mjs": PAGES / f"{name}.mjs" for name in ("worker", "measures", "raw")},
         **{f"/pyodide/{path.name}": path for path in pyodide.iterdir()},
     }
     order = {"wheel": f"/{wheel.name}", "url": url, "runs": runs, "scale": scale}
-    with sync_playwright() as playwright, serve(content) as site:
-        browser = playwright.chromium.launch(
-            executable_path=chromium.executable(), args=chromium.ARGUMENTS
-        )
-        page = browser.new_page()
-        page.set_default_timeout(MINUTES_MAX * 60_000)
-        page.goto(f"{site}/index.html")
-        page.locator("html[data-ready]").wait_for(state="attached")
-        found: dict[str, Figures] = json.loads(page.evaluate("(order) => window.run(order)", order))
-        browser.close()
+    content["/order.json"] = json.dumps(order).encode()
+    answers: Queue[bytes] = Queue()
+    with serve(content, answers.put) as site, _chromium(f"{site}/index.html"):
+        answer = json.loads(answers.get(timeout=MINUTES_MAX * 60))
+    if "error" in answer:
+        raise RuntimeError(answer["error"])
+    found: Results = answer["results"]
     return found
+
+
+@contextmanager
+def _chromium(url: str) -> Iterator[None]:
+    """A browser that nobody looks into.
+
+    Playwright has it report each WebSocket message, which costs more than the message.
+    """
+    executable = chromium.executable()
+    if executable is None:
+        raise FileNotFoundError("no Chromium on the PATH: run `make browser`")
+    with tempfile.TemporaryDirectory() as profile:
+        flags = ["--headless", f"--user-data-dir={profile}", *chromium.ARGUMENTS]
+        process = subprocess.Popen([executable, *flags, url], stderr=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait()

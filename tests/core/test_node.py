@@ -30,6 +30,7 @@ from agents_core.errors import (
     InvalidAgentId,
     InvalidSpec,
     InvalidSubject,
+    NotConnected,
     RemoteError,
     Unsupported,
 )
@@ -60,6 +61,22 @@ async def test_spawn_passes_arguments_at_each_start() -> None:
         assert await named.ask("") == "xy"
         await named.kill()
         assert await named.ask("") == "xy"
+
+
+async def test_spawn_returns_when_the_server_knows_of_the_agent() -> None:
+    class Away(LocalBus):
+        flushed: list[bool] = []
+
+        async def flush(self, timeout: float = 10.0) -> None:
+            self.flushed.append("c" in node.router.cells)
+            if len(self.flushed) == 2:
+                raise NotConnected(self.url)
+
+    async with Node(Away()) as node:
+        await node.spawn(Counter, "c")
+        assert Away.flushed == [True]
+        counter = await node.spawn(Counter, "d")  # the connection is lost meanwhile: it runs
+        assert await counter.ask(Add(1)) == 1
 
 
 async def test_a_class_that_can_not_be_made_is_the_spawner_s_error_and_leaves_nothing() -> None:

@@ -195,7 +195,5 @@ async def test_agents_meet_over_both_clients(nats_server: NatsServer) -> None:
     ):
         await over_tcp.spawn(Echo, "tcp")
         await over_websocket.spawn(Echo, "ws")
-        await over_tcp.bus.flush()  # the server knows of both before either is asked
-        await over_websocket.bus.flush()
         for node, agent in ((over_tcp, "ws"), (over_websocket, "tcp")):
             assert await node.agent(agent).ask({"type": "echo", "n": 1}) == {"n": 1}
