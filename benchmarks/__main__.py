@@ -5,66 +5,85 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents_core import nats
-from agents_core.bus import Bus
+from agents_core import LocalBus, nats
 from agents_core.nats.options import Options
 from agents_server.nats_py import NatsPyBus
 from agents_server.nats_server import NatsServer
-from benchmarks import peers, report, suite, tab
+from benchmarks import memory, natives, report, suite, targets
+from benchmarks.peer import OwnPeer, Peer
+from benchmarks.suite import Results
 
+ROOT = Path(__file__).parents[1]
 RUNS = 5
-PARTS = ("local", "native", "tab")
-OWN, PEER = "native, our client over TCP", "native, nats-py by itself"
+PARTS = ("local", "native", "python313", "memory", "tab")
+PYTHON_313 = ROOT / ".venv-3.13" / "bin" / "python"
 
 
-async def _local(runs: int, scale: float) -> report.Results:
-    return {
-        "local, LocalBus": await suite.of_bus(suite.local_bus, runs, scale),
-        "local, agents": await suite.of_one_node(runs, scale),
-    }
+async def _local(runs: int, scale: float) -> Results:
+    async def local() -> Peer:
+        return OwnPeer("local, LocalBus", LocalBus())
+
+    results = await suite.of_peers([local], runs, scale)
+    return results | {"local, agents": await suite.of_one_node(runs, scale)}
 
 
-async def _native(server: NatsServer, runs: int, scale: float) -> report.Results:
-    async def tcp() -> Bus:
-        return await nats.connect(server.url)
+async def _native(server: NatsServer, runs: int, scale: float) -> Results:
+    async def tcp() -> Peer:
+        return OwnPeer("our client over TCP", await nats.connect(server.url))
 
-    async def websocket() -> Bus:
-        return await nats.connect(server.websocket_url)
+    async def websocket() -> Peer:
+        return OwnPeer("our client over WebSocket", await nats.connect(server.websocket_url))
 
-    async def nats_py_bus() -> Bus:
+    async def over_nats_py() -> Peer:
         bus = NatsPyBus(Options(servers=[server.url]))
         await bus.connect()
-        return bus
+        return OwnPeer("our bus over nats-py", bus)
 
-    return {
-        OWN: await suite.of_bus(tcp, runs, scale),
-        "native, our client over WebSocket": await suite.of_bus(websocket, runs, scale),
-        PEER: await peers.of_nats_py(server.url, runs, scale),
-        "native, our bus over nats-py": await suite.of_bus(nats_py_bus, runs, scale),
-        "native, agents over nats://": await suite.of_two_nodes(server.url, runs, scale),
-        "native, agents over ws://": await suite.of_two_nodes(server.websocket_url, runs, scale),
-    }
+    makers = [tcp, websocket, over_nats_py, *natives.others(server.url)]
+    results = await suite.of_peers(makers, runs, scale)
+    results["agents over nats://"] = await suite.of_two_nodes(server.url, runs, scale)
+    results["agents over ws://"] = await suite.of_two_nodes(server.websocket_url, runs, scale)
+    return {f"native, {where}": figures for where, figures in results.items()}
 
 
-def measure(parts: Sequence[str], runs: int, scale: float) -> report.Results:
+def _python313(runs: int, scale: float) -> Results:
+    """The native part once more, by the Python that natsio and nats-core need."""
+    if not PYTHON_313.exists():
+        print("no .venv-3.13: natsio and nats-core are not measured", file=sys.stderr)
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "figures.json"
+        flags = ["--only", "native", "--runs", str(runs), "--scale", str(scale)]
+        command = [str(PYTHON_313), "-m", "benchmarks", *flags, "--json", str(file)]
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        return report.from_json(json.loads(file.read_text(encoding="utf-8")), "Python 3.13, ")
+
+
+def measure(parts: Sequence[str], runs: int, scale: float) -> Results:
     """Take the figures of these parts, one after the other."""
-    results: report.Results = {}
+    results: Results = {}
     if "local" in parts:
         results |= asyncio.run(_local(runs, scale))
+    if "python313" in parts:
+        results |= _python313(runs, scale)
     with tempfile.TemporaryDirectory() as folder:
         server = NatsServer(Path(folder))
         server.start()
         try:
             if "native" in parts:
                 results |= asyncio.run(_native(server, runs, scale))
+            if "memory" in parts:
+                results["memory, our client"] = asyncio.run(memory.of_client(server.url, scale))
             if "tab" in parts:
-                found = tab.of_tab(server.websocket_url, runs, scale)
-                results |= {f"tab, {where.removeprefix('tab, ')}": f for where, f in found.items()}
+                from benchmarks import tab  # noqa: PLC0415 - needs what only one venv has
+
+                results |= tab.of_tab(server.websocket_url, runs, scale)
         finally:
             server.stop()
     return results
@@ -80,8 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = parser.parse_args(arguments)
     results = measure(flags.only or PARTS, flags.runs, flags.scale)
     print(report.table(results))
-    if OWN in results:
-        print(f"\n{report.ratios(results, OWN, PEER)}")
+    if ratios := targets.table(results):
+        print(f"\n{ratios}")
     path = Path(flags.json)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report.as_json(results, flags.runs), indent=1), encoding="utf-8")

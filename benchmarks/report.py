@@ -8,10 +8,7 @@ from importlib.metadata import version
 from statistics import median
 from typing import Any
 
-from benchmarks.suite import Figures
-
-Results = dict[str, Figures]
-"""Figures by where they were taken."""
+from benchmarks.suite import Results
 
 
 def table(results: Results) -> str:
@@ -21,14 +18,6 @@ def table(results: Results) -> str:
         lines += ["", where]
         lines += [f"  {what:34} {median(values):>12,.0f}" for what, values in figures.items()]
     return "\n".join(lines[1:])
-
-
-def ratios(results: Results, ours: str, theirs: str) -> str:
-    """How one compares to a peer of the same run; above 1 is more per second, or more time."""
-    lines = [f"{ours} / {theirs}"]
-    for what, values in results[ours].items():
-        lines.append(f"  {what:34} {median(values) / median(results[theirs][what]):>12.2f}")
-    return "\n".join(lines)
 
 
 def as_json(results: Results, runs: int) -> dict[str, Any]:
@@ -44,3 +33,11 @@ def as_json(results: Results, runs: int) -> dict[str, Any]:
             for what, values in figures.items()
         ],
     }
+
+
+def from_json(report: dict[str, Any], prefix: str) -> Results:
+    """The figures of another process's report."""
+    results: Results = {}
+    for item in report["results"]:
+        results.setdefault(f"{prefix}{item['where']}", {})[item["what"]] = item["values"]
+    return results

@@ -76,7 +76,7 @@ def _chromium(url: str) -> Iterator[None]:
     executable = chromium.executable()
     if executable is None:
         raise FileNotFoundError("no Chromium on the PATH: run `make browser`")
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         flags = ["--headless", f"--user-data-dir={profile}", *chromium.ARGUMENTS]
         process = subprocess.Popen([executable, *flags, url], stderr=subprocess.DEVNULL)
         try:

@@ -101,7 +101,9 @@ class Parser:
             self._size += len(data)
             if self._incomplete(data):
                 return
-            if self._wanted:  # take no more of the chunk than the item needs: the rest stays as it is
+            if (
+                self._wanted
+            ):  # take no more of the chunk than the item needs: the rest stays as it is
                 begin = len(data) - (self._size - self._wanted)
                 self._held[-1] = data[:begin]
             else:

@@ -64,17 +64,17 @@ async def test_spawn_passes_arguments_at_each_start() -> None:
 
 
 async def test_spawn_returns_when_the_server_knows_of_the_agent() -> None:
-    class Away(LocalBus):
-        flushed: list[bool] = []
+    flushed = []
 
+    class Away(LocalBus):
         async def flush(self, timeout: float = 10.0) -> None:
-            self.flushed.append("c" in node.router.cells)
-            if len(self.flushed) == 2:
+            flushed.append("c" in node.router.cells)
+            if len(flushed) == 2:
                 raise NotConnected(self.url)
 
     async with Node(Away()) as node:
         await node.spawn(Counter, "c")
-        assert Away.flushed == [True]
+        assert flushed == [True]
         counter = await node.spawn(Counter, "d")  # the connection is lost meanwhile: it runs
         assert await counter.ask(Add(1)) == 1
 

@@ -1,0 +1,66 @@
+"""Whether a client that works for long keeps more and more memory."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tracemalloc
+from collections.abc import Awaitable, Callable
+
+from agents_core import nats
+from agents_core.errors import TransportError
+from agents_server.nats_server import free_port
+from benchmarks import measures
+from benchmarks.peer import OwnPeer
+
+MESSAGES = 1_000_000
+RECONNECTS = FAILED_DIALS = 1_000
+WARM_UP = 0.1
+"""Share of the work that is done before the first look: pools and caches fill once."""
+
+
+async def _growth(work: Callable[[int], Awaitable[object]], count: int) -> float:
+    """KiB that are held after the work and were not before it."""
+    await work(max(1, int(count * WARM_UP)))
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    await work(count)
+    gc.collect()
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    return grown / 1024
+
+
+async def of_client(url: str, scale: float) -> dict[str, list[float]]:
+    """KiB after a million messages, a thousand reconnects, a thousand dials that fail."""
+    client = await nats.connect(url, reconnect_time_wait=0.0)
+    peer = OwnPeer("own", client)
+    nobody = f"nats://127.0.0.1:{free_port()}"
+
+    async def messages(count: int) -> None:
+        await measures.publish_receive(peer, 16, count)
+
+    async def reconnects(count: int) -> None:
+        for _ in range(count):
+            connection = client._connection
+            assert connection is not None
+            connection.lose(TransportError(client.url, "a test of reconnecting"))
+            while not client.is_connected:
+                await asyncio.sleep(0)
+
+    async def failed_dials(count: int) -> None:
+        for _ in range(count):
+            try:
+                await nats.connect(nobody)
+            except TransportError:
+                continue
+            raise AssertionError("somebody listens where nobody should")
+
+    found = {
+        "after messages, KiB": [await _growth(messages, int(MESSAGES * scale))],
+        "after reconnects, KiB": [await _growth(reconnects, int(RECONNECTS * scale))],
+        "after failed dials, KiB": [await _growth(failed_dials, int(FAILED_DIALS * scale))],
+    }
+    await client.close()
+    return found

@@ -1,0 +1,77 @@
+"""What the figures are judged by: ratios to a peer of the same run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.suite import Results
+
+OWN_TCP, OWN_TAB = "native, our client over TCP", "tab, our client"
+SMALL = "publish and receive 16 B, per s"
+MEDIUM = "publish and receive 128 B, per s"
+LARGE = "publish and receive 4 KiB, per s"
+REQUEST = "request and reply, µs"
+IN_FLIGHT = "requests, 64 in flight, per s"
+BACK = "one message there and back, µs"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One ratio: ours to a peer's.
+
+    Attributes:
+        ours: whose figure.
+        theirs: compared to whose.
+        what: which figure.
+        wanted: the ratio to reach; a time has to stay below it, a rate above.
+    """
+
+    ours: str
+    theirs: str
+    what: str
+    wanted: float
+
+    def ratio(self, results: Results) -> float | None:
+        """The ratio of the medians, or None if one of them was not measured."""
+        ours, theirs = (results.get(who, {}).get(self.what) for who in (self.ours, self.theirs))
+        return median(ours) / median(theirs) if ours and theirs else None
+
+    def reached(self, ratio: float) -> bool:
+        """Whether that is good enough."""
+        return ratio <= self.wanted if self.what.endswith("µs") else ratio >= self.wanted
+
+
+def _native(ours: str, theirs: str) -> list[Target]:
+    return [
+        Target(ours, theirs, SMALL, 2.5),
+        Target(ours, theirs, MEDIUM, 2.5),
+        Target(ours, theirs, LARGE, 1.3),
+    ]
+
+
+TARGETS = (
+    *_native(OWN_TCP, "native, nats-py"),
+    Target(OWN_TCP, "native, nats-py", REQUEST, 0.85),
+    Target(OWN_TCP, "native, nats-py", IN_FLIGHT, 1.5),
+    *_native(f"Python 3.13, {OWN_TCP}", "Python 3.13, native, natsio"),
+    Target(OWN_TAB, "tab, nats.js", SMALL, 2.0),
+    Target(OWN_TAB, "tab, nats.js", MEDIUM, 1.5),
+    Target(OWN_TAB, "tab, nats.js", LARGE, 1.3),
+    Target(OWN_TAB, "tab, nats.js", BACK, 1.1),
+    Target(OWN_TAB, "tab, bare WebSocket", SMALL, 0.5),
+    Target(OWN_TAB, "tab, bare WebSocket", MEDIUM, 0.7),
+    Target(OWN_TAB, "tab, bare WebSocket", LARGE, 0.75),
+)
+
+
+def table(results: Results) -> str:
+    """Which targets were reached, for people; those that were not measured are left out."""
+    lines = []
+    for target in TARGETS:
+        ratio = target.ratio(results)
+        if ratio is not None:
+            word = "reached" if target.reached(ratio) else "missed"
+            pair = f"{target.ours} / {target.theirs}"
+            lines.append(f"{word:8}{ratio:>6.2f} of {target.wanted:<5}{target.what}: {pair}")
+    return "\n".join(lines)
