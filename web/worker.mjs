@@ -3,6 +3,8 @@
 // The page sends {type: "start", config, nats} first; everything after it is for Python
 // (`agents_browser.tab`) and waits until Python is there.
 
+import { pump } from "./pump.mjs";
+
 const send = (type, fields = {}) => postMessage(JSON.stringify({ type, ...fields }));
 
 const waiting = [];
@@ -51,6 +53,7 @@ async function boot({ config, nats }) {
     packages: [new URL(config.wheel, location.href).href],
     fullStdLib: false,
   });
+  pyodide.registerJsModule("agents_pump", { pump });
   enter("starting");
   for (const { name, bytes } of await files) pyodide.FS.writeFile(name, bytes);
   restore();

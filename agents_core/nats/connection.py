@@ -168,9 +168,9 @@ class Connection(asyncio.Protocol):
         self._send(frame)
         self.pending_bytes += len(frame)
         if not self._collecting:
+            self._write()
             self._collecting = True
             self._turn = self._loop.call_soon(self._end_of_turn)
-            self._write()
         elif self.pending_bytes > WRITE_BYTES:
             self._write()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 from urllib.parse import SplitResult
 
@@ -90,10 +92,18 @@ class WebSocketTransport(asyncio.Transport):
             raise TransportError(url, error.message) from None
         self._websocket.binaryType = "arraybuffer"
         self._proxies: list[JsDoubleProxy] = []
-        for event in ("open", "message", "close"):
-            proxy = create_proxy(getattr(self, f"_on_{event}"))
-            self._proxies.append(proxy)
-            setattr(self._websocket, f"on{event}", proxy)
+        self._websocket.onopen = self._proxy(self._on_open)
+        self._websocket.onclose = self._proxy(self._on_close)
+        pump = _pump()
+        if pump is None:
+            self._websocket.onmessage = self._proxy(lambda event: self._on_data(event.data))
+        else:
+            pump(self._websocket, self._proxy(self._on_data))
+
+    def _proxy(self, callback: Callable[..., object]) -> JsDoubleProxy:
+        proxy = create_proxy(callback)
+        self._proxies.append(proxy)
+        return proxy
 
     # -- what the connection above calls
 
@@ -146,8 +156,8 @@ class WebSocketTransport(asyncio.Transport):
             self._protocol.connection_made(self)
             self.opened.set_result(None)
 
-    def _on_message(self, event: js.MessageEvent) -> None:
-        data = event.data
+    def _on_data(self, data: js.ArrayBuffer | str) -> None:
+        """The bytes of one message, or of several if the page has the pump."""
         if isinstance(data, str):
             self._lose(ProtocolError("a text message: NATS over WebSocket is binary"))
         else:
@@ -185,3 +195,11 @@ class WebSocketTransport(asyncio.Transport):
             # One of them may be what calls this; it must live until it has returned.
             self._loop.call_soon(proxy.destroy)
         self._websocket.close(NORMAL_CLOSURE)
+
+
+def _pump() -> Callable[..., object] | None:
+    """`web/pump.mjs`, where the page's worker has registered it; a notebook does without."""
+    try:
+        return import_module("agents_pump").pump  # type: ignore[no-any-return]
+    except ImportError:
+        return None
