@@ -6,6 +6,7 @@ The `websockets` package's sans-I/O client as an asyncio transport.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from typing import Any
 from urllib.parse import SplitResult
@@ -27,6 +28,9 @@ MESSAGE_BYTES_MAX = 64 * 1024
 INCOMING_BYTES_MAX = 128 * 1024 * 1024
 """Twice the largest NATS payload; a peer that sends more in one message is not a NATS server."""
 
+_log = logging.getLogger("agents_server.websocket")
+_log.setLevel(logging.INFO)  # below that `websockets` would log cookies, credentials and messages
+
 
 async def dial(url: SplitResult, protocol: asyncio.Protocol, tls: TLS) -> asyncio.Transport:
     """Connect to `ws://` or `wss://` and do the WebSocket handshake; path and query are kept."""
@@ -36,7 +40,7 @@ async def dial(url: SplitResult, protocol: asyncio.Protocol, tls: TLS) -> asynci
     try:
         uri = parse_uri(plain)
         transport = WebSocketTransport(
-            ClientProtocol(uri, max_size=INCOMING_BYTES_MAX), protocol, plain
+            ClientProtocol(uri, max_size=INCOMING_BYTES_MAX, logger=_log), protocol, plain
         )
         await loop.create_connection(
             lambda: transport.wire,
