@@ -16,7 +16,6 @@ _AUTHORIZATION = (
     "authorization violation",
     "authentication expired",
     "authentication revoked",
-    "authentication timeout",
 )
 
 

@@ -97,7 +97,7 @@ async def test_a_tls_handshake_that_fails() -> None:
         (b"INFO {}\r\n", ProtocolError),
         (b"\r\n", ProtocolError),
         (b"-ERR 'maximum connections exceeded'\r\n", ServerError),
-        (b"-ERR 'Authentication Timeout'\r\n", AuthorizationError),
+        (b"-ERR 'Authorization Violation'\r\n", AuthorizationError),
     ],
 )
 async def test_a_greeting_that_is_none(greeting: bytes, error: type[Exception]) -> None:

@@ -15,7 +15,6 @@ from agents_core.nats.faults import classify, queue_of, sid_of
         "User Authentication Expired",
         "Account Authentication Expired",
         "User Authentication Revoked",
-        "Authentication Timeout",
         'authorization violation - Nkey "U"',
     ],
 )
@@ -53,6 +52,15 @@ def test_about_one_subject(text: str, operation: str, subject: str, queue: str, 
     assert str(error) == f"server: {text}"
 
 
-@pytest.mark.parametrize("text", ["", "Stale Connection", "Permissions Violation", "something new"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Stale Connection",
+        "Permissions Violation",
+        "Authentication Timeout",  # too slow, not refused: the same credentials may do next time
+        "something new",
+    ],
+)
 def test_merely_words(text: str) -> None:
     assert type(classify(text)) is ServerError
