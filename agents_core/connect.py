@@ -29,7 +29,9 @@ def connect(url: str | None = None, **options: Any) -> Connecting:
             `agents_core.nats.Options`.
 
     Raises:
-        Unsupported: the scheme can't be used on this platform.
+        AuthorizationError: the server refused the credentials.
+        InvalidCredentials: they can't be read, or contradict one another.
+        Unsupported: the scheme can't be used on this platform, or it can't sign.
     """
     return Connecting(url, options)
 

@@ -9,6 +9,8 @@ browser's `DOMException`, nats-py's own) are translated to these once, where the
     ├── ServerError               the server's -ERR
     │   ├── AuthorizationError
     │   └── PermissionsViolation
+    ├── InvalidCredentials        can't be read or used; nothing was sent
+    ├── CredentialsUnavailable    the function that gives them failed; it may not the next time
     ├── NotConnected              no connection now; it may come back
     ├── ConnectionClosed          closed for good by this side
     ├── OutboundBufferFull, MaxPayloadExceeded, InvalidSubject, InvalidHeader
@@ -85,6 +87,26 @@ class PermissionsViolation(ServerError):
 
     operation: str = ""
     subject: str = ""
+
+
+@dataclass(eq=False)
+class InvalidCredentials(AgentsError):
+    """Credentials that can't be read or used; nothing was sent. The reason never repeats them."""
+
+    reason: str
+    template: ClassVar[str] = "credentials: {reason}"
+
+
+@dataclass(eq=False)
+class CredentialsUnavailable(AgentsError):
+    """A function that gives credentials, `source`, failed; it is asked again for the next attempt.
+
+    What it raised is the `__cause__`, and not in the text: it may name a secret.
+    """
+
+    source: str
+    reason: str
+    template: ClassVar[str] = "credentials: {source} {reason}"
 
 
 @dataclass(eq=False)

@@ -12,7 +12,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from agents_core.bus import Bus
+    from agents_core.nats.nkeys import Seed, Signer
     from agents_core.nats.transport import Dialer
     from agents_core.state.backend import MemoryBackend
 
@@ -40,6 +43,23 @@ class Platform(Protocol):
         """Where to connect when nobody says.
 
         The environment's, the page's, or the usual local one.
+        """
+        ...
+
+    async def signer(self, seed: Seed) -> Signer:
+        """The key of that seed, able to sign.
+
+        Raises:
+            Unsupported: nothing here can.
+        """
+        ...
+
+    def read_file(self, path: str | PathLike[str]) -> bytes:
+        """A small file, such as a user's credentials.
+
+        Raises:
+            OSError: it can't be read.
+            Unsupported: there are no files here.
         """
         ...
 

@@ -28,6 +28,7 @@ from agents_core.errors import (
 )
 from agents_core.ids import unique
 from agents_core.nats import backoff, commands, faults
+from agents_core.nats.auth import HOPELESS
 from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.connection import Connection
 from agents_core.nats.headers import HeadersLike
@@ -36,7 +37,7 @@ from agents_core.nats.options import Options
 from agents_core.nats.parser import Err, Event, Info
 from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, encode_publish
 from agents_core.nats.requests import Requests
-from agents_core.nats.servers import Server, Servers, credentials
+from agents_core.nats.servers import Server, Servers
 from agents_core.nats.status import StatusHolder
 from agents_core.nats.subject import check_queue, check_subject
 from agents_core.nats.subscription import Subscription
@@ -123,7 +124,8 @@ class Client:
         """Open the first connection, trying each server once.
 
         Raises:
-            AgentsError: what the last server's attempt raised, unless `retry_on_failed_connect`.
+            AgentsError: what the last server's attempt raised; with `retry_on_failed_connect` only
+                if trying again changes nothing, see `auth.HOPELESS`.
         """
         for left in range(len(self._servers) - 1, -1, -1):
             try:
@@ -132,7 +134,7 @@ class Client:
             except AgentsError as error:
                 if left:
                     continue
-                if not self.options.retry_on_failed_connect:
+                if isinstance(error, HOPELESS) or not self.options.retry_on_failed_connect:
                     await self.close()
                     raise
                 self._report(error)
@@ -144,13 +146,10 @@ class Client:
         connection = Connection(server, self._on_arrival, self._on_lost)
         self._url = connection.url
         server.attempts += 1
-
-        def fields() -> dict[str, Any]:
-            return self.options.connect_fields(credentials(server.url))
-
+        login = await self.options.login(server.url)
         try:
             async with asyncio.timeout(self.options.connect_timeout):
-                await connection.open(self._dialer, self.options.tls_settings(), fields)
+                await connection.open(self._dialer, self.options, login)
         except TimeoutError:
             seconds = self.options.connect_timeout
             raise TransportError(self._url, f"no NATS server answered within {seconds} s") from None
@@ -475,7 +474,8 @@ async def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **opti
     Raises:
         TransportError: no server could be reached.
         AuthorizationError: the server refused the credentials.
-        Unsupported: this platform has no such scheme.
+        InvalidCredentials: they can't be read, or contradict one another.
+        Unsupported: this platform has no such scheme, or can't sign.
     """
     urls = servers.split(",") if isinstance(servers, str) else servers
     client = Client(Options(servers=[url.strip() for url in urls], **options))

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from agents_core.errors import AgentsError, NotConnected, ProtocolError, TransportError
 from agents_core.nats import commands, faults
+from agents_core.nats.auth import Login
 from agents_core.nats.msg import Msg
+from agents_core.nats.options import Options
 from agents_core.nats.parser import Err, Event, Info, Pong
 from agents_core.nats.protocol import Protocol
 from agents_core.nats.servers import Server, public
@@ -58,7 +60,7 @@ class Connection(asyncio.Protocol):
 
     # -- opening
 
-    async def open(self, dialer: Dialer, tls: TLS, fields: Callable[[], dict[str, Any]]) -> None:
+    async def open(self, dialer: Dialer, options: Options, login: Login) -> None:
         """Dial, wait for INFO, upgrade to TLS if asked to, send CONNECT, wait for its PONG.
 
         Raises:
@@ -66,15 +68,17 @@ class Connection(asyncio.Protocol):
             AuthorizationError: the server refused the credentials.
             ServerError: it refused for another reason, in its own words.
             ProtocolError: what came was not NATS.
+            InvalidCredentials: the server's nonce could not be signed.
         """
+        url, tls = self.server.url, options.tls_settings()
         try:
-            self._transport = await dialer.dial(self.server.url, self, tls)
+            self._transport = await dialer.dial(url, self, tls, login.headers)
             await self._greeting
             if self._must_upgrade(tls):
-                self._transport = await dialer.start_tls(
-                    self._transport, self, self.server.url, tls
-                )
-            self.protocol.connect(fields() | {"tls_required": self._secure()})
+                self._transport = await dialer.start_tls(self._transport, self, url, tls)
+            answer = await login.answer(self.protocol.nonce)
+            secure = {"tls_required": self._secure()}
+            self.protocol.connect(options.connect_fields() | answer | secure)
             pong = self._expect_pong()
             self._write()
             await pong

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import Any
 
+from agents_core.nats.auth import Identity
 from agents_core.nats.transport import TLS, Dialer
 
 Notify = Callable[[], "Awaitable[None] | None"]
@@ -14,8 +15,8 @@ NotifyError = Callable[[Exception], "Awaitable[None] | None"]
 
 
 @dataclass(slots=True, kw_only=True)
-class Options:
-    """Everything that `connect` takes.
+class Options(Identity):
+    """Everything that `connect` takes: this, and the credentials of `Identity`.
 
     Attributes:
         servers: URLs; several are the members of one cluster.
@@ -35,7 +36,6 @@ class Options:
         max_outstanding_pings: unanswered questions after which the connection counts as lost.
         dont_randomize: try the servers in the order given.
         no_echo: do not receive what this connection publishes.
-        user, password, token: credentials; those in the URL come first.
         tls: how to speak TLS; None for the platform's default.
         tls_hostname: the name to check in the certificate instead of the URL's host.
         tls_handshake_first: TLS before INFO.
@@ -47,7 +47,7 @@ class Options:
         rng: for jitter and shuffling; seed it in tests.
     """
 
-    servers: Sequence[str] = ("nats://127.0.0.1:4222",)
+    servers: Sequence[str] = field(default=("nats://127.0.0.1:4222",), repr=False)
     name: str = ""
     error_cb: NotifyError | None = None
     disconnected_cb: Notify | None = None
@@ -64,9 +64,6 @@ class Options:
     max_outstanding_pings: int = 2
     dont_randomize: bool = False
     no_echo: bool = False
-    user: str = ""
-    password: str = ""
-    token: str = ""
     tls: object | None = None
     tls_hostname: str = ""
     tls_handshake_first: bool = False
@@ -80,14 +77,13 @@ class Options:
         """The part that a dialer needs."""
         return TLS(self.tls, self.tls_hostname, self.tls_handshake_first)
 
-    def connect_fields(self, url_credentials: dict[str, str]) -> dict[str, Any]:
-        """The JSON of CONNECT.
+    def connect_fields(self) -> dict[str, Any]:
+        """The JSON of CONNECT, without the credentials.
 
         `headers` and `no_responders` go together, and 1 is the newest protocol that servers know:
         for anything else they close the connection.
         """
-        own = {"user": self.user, "pass": self.password, "auth_token": self.token}
-        fields = {
+        return {
             "verbose": False,
             "pedantic": False,
             "lang": "python-agents-core",
@@ -98,4 +94,3 @@ class Options:
             "echo": not self.no_echo,
             "name": self.name,
         }
-        return fields | (url_credentials or {key: value for key, value in own.items() if value})

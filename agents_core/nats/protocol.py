@@ -92,6 +92,12 @@ class Protocol:
         value = self.info.get("max_payload")
         return value if isinstance(value, int) and value > 0 else MAX_PAYLOAD_DEFAULT
 
+    @property
+    def nonce(self) -> str:
+        """What the server wants to have signed; empty if it knows no keys."""
+        value = self.info.get("nonce")
+        return value if isinstance(value, str) else ""
+
     def receive_data(self, data: bytes, msgs: list[Msg], events: list[Event]) -> None:
         """Take what arrived; append the messages and events that it completes, PING left out.
 

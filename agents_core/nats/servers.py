@@ -30,8 +30,11 @@ def parse_url(text: str) -> SplitResult:
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port
-    except ValueError as error:
-        raise TransportError(text.rpartition("@")[2], str(error)) from None
+        if "@" in url._replace(scheme="", netloc="").geturl() and url.scheme in {"nats", "tls"}:
+            raise ValueError  # a password with a slash, taken for a path
+    except ValueError:  # whose words may repeat a part of the password
+        reason = "host or port can't be read; percent-encode user and password"
+        raise TransportError(text.rpartition("@")[2], reason) from None
     if url.scheme not in PORTS:
         raise Unsupported(f"the scheme {url.scheme}://", f"use one of {', '.join(PORTS)}")
     if not host:

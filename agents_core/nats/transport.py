@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import SplitResult
 
+from agents_core.nats.headers import HeadersLike
+
 
 @dataclass(frozen=True, slots=True)
 class TLS:
@@ -27,15 +29,16 @@ class Dialer(Protocol):
     """Opens byte pipes. One per platform; each knows its own URL schemes."""
 
     async def dial(
-        self, url: SplitResult, protocol: asyncio.Protocol, tls: TLS
+        self, url: SplitResult, protocol: asyncio.Protocol, tls: TLS, headers: HeadersLike
     ) -> asyncio.Transport:
         """Open a pipe and connect it to `protocol`.
 
-        Bytes may be delivered to `protocol.data_received` before this returns.
+        Bytes may be delivered to `protocol.data_received` before this returns. `headers` are more
+        of them for the handshake of a WebSocket.
 
         Raises:
             TransportError: it could not be opened.
-            Unsupported: this platform has no such scheme.
+            Unsupported: this platform has no such scheme, or can't choose its TLS or headers.
         """
         ...
 

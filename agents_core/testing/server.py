@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult
 
 from agents_core.errors import TransportError
+from agents_core.nats.headers import HeadersLike
 from agents_core.nats.servers import public
 from agents_core.nats.transport import TLS
 
@@ -70,6 +71,7 @@ class Session(asyncio.Transport):
     Attributes:
         url: what the client dialled.
         secure: the client upgraded to TLS.
+        headers: what the client wants to have in the handshake of a WebSocket.
         commands: what it sent and `expect` has not passed over, oldest first.
     """
 
@@ -77,6 +79,7 @@ class Session(asyncio.Transport):
         super().__init__()
         self.url = url
         self.secure = False
+        self.headers: HeadersLike = {}
         self.commands: deque[Command] = deque(maxlen=COMMANDS_MAX)
         self._server, self._protocol = server, protocol
         self._loop = asyncio.get_running_loop()
@@ -231,7 +234,7 @@ class ScriptedServer:
         return self.sessions[self._accepted - 1]
 
     async def dial(
-        self, url: SplitResult, protocol: asyncio.Protocol, tls: TLS
+        self, url: SplitResult, protocol: asyncio.Protocol, tls: TLS, headers: HeadersLike
     ) -> asyncio.Transport:
         """See `Dialer.dial`."""
         host = url.hostname or ""
@@ -241,6 +244,7 @@ class ScriptedServer:
         if host in self.down or len(self.sessions) == SESSIONS_MAX:
             raise TransportError(public(url), "connection refused")
         session = Session(self, url, protocol)
+        session.headers = headers
         self.sessions.append(session)
         self._news.set()
         protocol.connection_made(session)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import Any
 
 import js
 
+from agents_browser.nkeys import Key
 from agents_browser.websocket import SCHEMES, BrowserDialer
 from agents_core.bus import Bus
 from agents_core.errors import Unsupported
 from agents_core.nats.client import Client
+from agents_core.nats.nkeys import Seed, Signer
 from agents_core.nats.options import Options
 from agents_core.nats.servers import parse_url
 from agents_core.state.backend import MemoryBackend
 
-__all__ = ["NAME", "connect_bus", "default_url", "dialer", "open_backend"]
+__all__ = ["NAME", "connect_bus", "default_url", "dialer", "open_backend", "read_file", "signer"]
 
 NAME = "browser"
 WEBSOCKET_PORT = 8080
@@ -43,6 +46,21 @@ def default_url() -> str:
     secure = js.location.protocol == "https:"
     scheme = SCHEMES[secure]
     return f"{scheme}://{js.location.hostname or '127.0.0.1'}:{WEBSOCKET_PORT}"
+
+
+async def signer(seed: Seed) -> Signer:
+    """See `Platform.signer`; by WebCrypto."""
+    return await Key.from_seed(seed)
+
+
+def read_file(path: str | PathLike[str]) -> bytes:
+    """No files: a page has none of its user's.
+
+    Raises:
+        Unsupported: always.
+    """
+    instead = "give what is in it, for example user_credentials=RawCredentials(text)"
+    raise Unsupported("a file with credentials in a browser", instead)
 
 
 def open_backend(url: str) -> MemoryBackend:

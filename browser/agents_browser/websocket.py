@@ -12,6 +12,7 @@ import js
 from pyodide.ffi import JsDoubleProxy, JsException, create_proxy, to_js
 
 from agents_core.errors import AgentsError, ProtocolError, TransportError, Unsupported
+from agents_core.nats.headers import HeadersLike
 from agents_core.nats.servers import public
 from agents_core.nats.transport import TLS
 
@@ -48,10 +49,16 @@ class BrowserDialer:
             raise Unsupported(f"{url.scheme}:// in a browser", instead)
 
     async def dial(
-        self, url: SplitResult, protocol: asyncio.Protocol, tls: TLS
+        self, url: SplitResult, protocol: asyncio.Protocol, tls: TLS, headers: HeadersLike
     ) -> asyncio.Transport:
-        """See `Dialer.dial`; TLS is the browser's own affair, with its own certificates."""
+        """See `Dialer.dial`; TLS and headers are the browser's own affair."""
         self.check(url)
+        if tls != TLS():
+            instead = "use wss://; the browser checks certificates, by the user's settings"
+            raise Unsupported("choosing how to speak TLS in a browser", instead)
+        if headers:
+            instead = "set a cookie on the page's host, which the browser sends by itself"
+            raise Unsupported("sending headers with a WebSocket in a browser", instead)
         transport = WebSocketTransport(public(url), protocol)
         try:
             await transport.opened

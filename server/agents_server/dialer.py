@@ -6,6 +6,7 @@ import asyncio
 from urllib.parse import SplitResult
 
 from agents_core.errors import Unsupported
+from agents_core.nats.headers import HeadersLike
 from agents_core.nats.transport import TLS
 from agents_server import tcp, websocket
 
@@ -14,11 +15,12 @@ class NativeDialer:
     """The `Dialer` of CPython: TCP and TLS from asyncio, WebSocket from `websockets`."""
 
     async def dial(
-        self, url: SplitResult, protocol: asyncio.Protocol, tls: TLS
+        self, url: SplitResult, protocol: asyncio.Protocol, tls: TLS, headers: HeadersLike
     ) -> asyncio.Transport:
         """See `Dialer.dial`."""
-        dial = websocket.dial if url.scheme in {"ws", "wss"} else tcp.dial
-        return await dial(url, protocol, tls)
+        if url.scheme in {"ws", "wss"}:
+            return await websocket.dial(url, protocol, tls, headers)
+        return await tcp.dial(url, protocol, tls)
 
     async def start_tls(
         self, transport: asyncio.Transport, protocol: asyncio.Protocol, url: SplitResult, tls: TLS

@@ -30,6 +30,7 @@ from agents_core.errors import (
 )
 from agents_core.ids import unique
 from agents_core.nats import backoff, faults
+from agents_core.nats.auth import HOPELESS
 from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.headers import HeadersLike, encode_headers
 from agents_core.nats.msg import Msg
@@ -119,7 +120,8 @@ class NatsPyBus:
         """Open the first session, trying each server once.
 
         Raises:
-            AgentsError: what the last attempt raised, unless `retry_on_failed_connect`.
+            AgentsError: what the last attempt raised; with `retry_on_failed_connect` only if trying
+                again changes nothing, see `auth.HOPELESS`.
         """
         for left in range(len(self._servers) - 1, -1, -1):
             try:
@@ -128,7 +130,7 @@ class NatsPyBus:
             except AgentsError as error:
                 if left:
                     continue
-                if not self.options.retry_on_failed_connect:
+                if isinstance(error, HOPELESS) or not self.options.retry_on_failed_connect:
                     await self.close()
                     raise
                 self._report(error)

@@ -1,12 +1,13 @@
 """One nats-py client: opened once, used until it is lost, never reconnected.
 
-What nats-py gets wrong on one connection is dealt with here, by its public methods only; what it
-gets wrong over a reconnect is never used.
+What nats-py gets wrong on one connection is dealt with here, by its public methods only but for two
+in `_Client`; what it gets wrong over a reconnect is never used.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -22,9 +23,10 @@ from agents_core.errors import (
     PermissionsViolation,
     TransportError,
 )
-from agents_core.nats import faults
+from agents_core.nats import commands, faults
+from agents_core.nats.auth import Login
 from agents_core.nats.options import Options
-from agents_core.nats.servers import Server, credentials, public
+from agents_core.nats.servers import Server, public
 from agents_server.tcp import reason
 
 CLOSE_S = 2.0
@@ -65,6 +67,28 @@ class Interest(Protocol):
         ...
 
 
+class _Client(Client):
+    """nats-py's client, with our credentials.
+
+    nats-py's callbacks are plain functions, and it can't say which NKey signs without a package of
+    its own. These two methods are not public, but it has no other place between INFO and CONNECT.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.login = Login({}, {})
+        self._answer: dict[str, str] = {}
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        await super()._process_info(info, initial_connection)
+        if initial_connection:
+            self._answer = await self.login.answer(info.get("nonce", ""))
+
+    def _connect_command(self) -> bytes:
+        fields = json.loads(super()._connect_command().partition(b" ")[2])
+        return commands.connect(fields | self._answer)
+
+
 class Session:
     """One connection to one server.
 
@@ -92,7 +116,7 @@ class Session:
         self._options = options
         self._on_error, self._on_learned = on_error, on_learned
         self._on_lame_duck, self._on_lost = on_lame_duck, on_lost
-        self._client = Client()
+        self._client = _Client()
         self._open = False
         self._told: Exception | None = None
         self._pings: set[asyncio.Task[float]] = set()
@@ -116,8 +140,10 @@ class Session:
         Raises:
             TransportError: there is no NATS server, or it did not answer in time.
             AuthorizationError: it refused the credentials.
+            InvalidCredentials: they can't be read or had.
         """
         seconds = self._options.connect_timeout
+        self._client.login = await self._options.login(self.server.url)
         token = _reading.set(
             self
         )  # nats-py's tasks inherit it, so that `_Deaf` knows whose they are
@@ -127,6 +153,8 @@ class Session:
             self._open = True
         except TimeoutError:
             raise TransportError(self.url, f"no NATS server answered within {seconds} s") from None
+        except AgentsError:
+            raise
         except Exception as error:  # nats-py lets through what a strange server causes
             raise self._translated(self._told or error) from error
         finally:
@@ -137,7 +165,6 @@ class Session:
     def _arguments(self) -> dict[str, Any]:
         """Our options as nats-py's; it takes fractions of seconds where it says `int`."""
         options, url = self._options, self.server.url
-        own = credentials(url)  # nats-py would take them as they are quoted in the URL
         return {
             "servers": url._replace(netloc=url.netloc.rpartition("@")[2]).geturl(),
             "error_cb": self._failed,
@@ -157,9 +184,6 @@ class Session:
             "tls": options.tls,
             "tls_handshake_first": options.tls_handshake_first,
             "tls_hostname": options.tls_hostname or None,
-            "user": own.get("user", "" if own else options.user) or None,
-            "password": own.get("pass", "" if own else options.password) or None,
-            "token": own.get("auth_token", "" if own else options.token) or None,
         }
 
     async def close(self) -> None:

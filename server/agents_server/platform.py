@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from pathlib import Path
 from typing import Any
 
 from agents_core.bus import Bus
 from agents_core.errors import Unsupported
 from agents_core.nats.client import Client
+from agents_core.nats.nkeys import Seed, Signer
 from agents_core.nats.options import Options
 from agents_core.nats.servers import parse_url
 from agents_core.state.backend import MemoryBackend
 from agents_server import files
 from agents_server.dialer import dialer
 from agents_server.nats_py import NatsPyBus
+from agents_server.nkeys import Key
 
-__all__ = ["NAME", "connect_bus", "default_url", "dialer", "open_backend"]
+__all__ = ["NAME", "connect_bus", "default_url", "dialer", "open_backend", "read_file", "signer"]
 
 NAME = "server"
+FILE_BYTES_MAX = 1024 * 1024
+"""A file with credentials is some thousand bytes."""
+
 DEFAULT_URL = "nats://127.0.0.1:4222"
 
 
@@ -39,6 +46,20 @@ async def connect_bus(url: str, *, name: str, **options: Any) -> Bus:
 def default_url() -> str:
     """`NATS_URL`, else `NATS_WEBSOCKET_URL`, else the usual local server."""
     return os.environ.get("NATS_URL") or os.environ.get("NATS_WEBSOCKET_URL") or DEFAULT_URL
+
+
+async def signer(seed: Seed) -> Signer:
+    """See `Platform.signer`; by the `cryptography` package."""
+    return Key(seed)
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """See `Platform.read_file`."""
+    with Path(path).open("rb") as file:
+        data = file.read(FILE_BYTES_MAX + 1)
+    if len(data) > FILE_BYTES_MAX:
+        raise OSError(errno.EFBIG, f"larger than {FILE_BYTES_MAX} bytes")
+    return data
 
 
 def open_backend(url: str) -> MemoryBackend:

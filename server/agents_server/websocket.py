@@ -18,6 +18,7 @@ from websockets.http11 import Response
 from websockets.uri import parse_uri
 
 from agents_core.errors import AgentsError, ProtocolError, TransportError
+from agents_core.nats.headers import HeadersLike
 from agents_core.nats.servers import public
 from agents_core.nats.transport import TLS
 from agents_server.tcp import context_of, reason
@@ -32,7 +33,9 @@ _log = logging.getLogger("agents_server.websocket")
 _log.setLevel(logging.INFO)  # below that `websockets` would log cookies, credentials and messages
 
 
-async def dial(url: SplitResult, protocol: asyncio.Protocol, tls: TLS) -> asyncio.Transport:
+async def dial(
+    url: SplitResult, protocol: asyncio.Protocol, tls: TLS, headers: HeadersLike
+) -> asyncio.Transport:
     """Connect to `ws://` or `wss://` and do the WebSocket handshake; path and query are kept."""
     loop = asyncio.get_running_loop()
     secure = url.scheme == "wss"
@@ -40,7 +43,7 @@ async def dial(url: SplitResult, protocol: asyncio.Protocol, tls: TLS) -> asynci
     try:
         uri = parse_uri(plain)
         transport = WebSocketTransport(
-            ClientProtocol(uri, max_size=INCOMING_BYTES_MAX, logger=_log), protocol, plain
+            ClientProtocol(uri, max_size=INCOMING_BYTES_MAX, logger=_log), protocol, plain, headers
         )
         await loop.create_connection(
             lambda: transport.wire,
@@ -64,13 +67,20 @@ async def dial(url: SplitResult, protocol: asyncio.Protocol, tls: TLS) -> asynci
 class WebSocketTransport(asyncio.Transport):
     """What the connection above writes becomes binary messages; what arrives becomes its bytes."""
 
-    def __init__(self, websocket: ClientProtocol, protocol: asyncio.Protocol, url: str) -> None:
+    def __init__(
+        self,
+        websocket: ClientProtocol,
+        protocol: asyncio.Protocol,
+        url: str,
+        headers: HeadersLike,
+    ) -> None:
         super().__init__()
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.wire = _Wire(self)
         self._websocket = websocket
         self._protocol = protocol
         self._url = url
+        self._headers = headers
         self._tcp: asyncio.Transport | None = None
         self._lost = False
 
@@ -109,9 +119,13 @@ class WebSocketTransport(asyncio.Transport):
     # -- what the wire below calls
 
     def begin(self, tcp: asyncio.Transport) -> None:
-        """TCP is there: ask for the upgrade.."""
+        """TCP is there: ask for the upgrade."""
         self._tcp = tcp
-        self._websocket.send_request(self._websocket.connect())
+        request = self._websocket.connect()
+        for name, value in self._headers.items():
+            for item in (value,) if isinstance(value, str) else value:
+                request.headers[name] = item
+        self._websocket.send_request(request)
         self._flush()
 
     def arrived(self, data: bytes) -> None:

@@ -165,14 +165,20 @@ authorization {
     server.stop()
 
 
-async def test_the_same_refusal_twice_is_final(tmp_path: Path) -> None:
+async def test_the_first_refusal_is_raised_and_later_the_same_twice_is_final(
+    tmp_path: Path,
+) -> None:
     server = NatsServer(tmp_path, extra="authorization { token: secret }")
-    server.start()
-    bus = await opened(server.url, retry_on_failed_connect=True)
-    await reached(bus, Status.CLOSED)
+    with running(server):
+        with pytest.raises(AuthorizationError):
+            await opened(server.url, retry_on_failed_connect=True)
+        tokens = iter(["secret", "old", "old", "secret"])
+        bus = await opened(server.url, token=lambda: next(tokens), reconnect_time_wait=0.01)
+    with running(server):
+        await reached(bus, Status.CLOSED)
+    assert list(tokens) == ["secret"]
     with pytest.raises(ConnectionClosed):
         bus.publish("a")
-    server.stop()
 
 
 async def test_a_header_with_several_values_is_refused(nats_server: NatsServer) -> None:

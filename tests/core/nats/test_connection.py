@@ -169,7 +169,7 @@ async def test_a_pipe_that_opens_after_the_attempt_was_given_up_is_closed() -> N
     url = urlsplit("nats://one")
     late = Connection(Server(url), lambda *_: None, lambda *_: None)
     late.close()
-    transport = await server.dial(url, late, nats.Options().tls_settings())
+    transport = await server.dial(url, late, nats.Options().tls_settings(), {})
     assert transport.is_closing()
     late.data_received(b"garbage that nobody reads")
     with pytest.raises(NotConnected):

@@ -9,16 +9,8 @@ from agents_core.nats.options import Options
 from agents_core.testing.server import ScriptedServer
 
 
-def test_credentials_of_the_url_come_first() -> None:
-    options = Options(user="u", password="p", token="t")
-    own = options.connect_fields({})
-    assert (own["user"], own["pass"], own["auth_token"]) == ("u", "p", "t")
-    fields = options.connect_fields({"user": "v", "pass": ""})
-    assert (fields["user"], fields["pass"], fields.get("auth_token")) == ("v", "", None)
-
-
 def test_headers_and_no_responders_go_together() -> None:
-    fields = Options().connect_fields({})
+    fields = Options().connect_fields()
     assert fields["headers"] is fields["no_responders"] is True
     assert (fields["protocol"], fields["echo"]) == (1, True)
 

@@ -37,6 +37,9 @@ def test_urls(text: str, url: str) -> None:
         ("nats://u:secret@", TransportError),
         ("nats://u:secret@host:port", TransportError),
         ("nats://u:secret@host:99999", TransportError),
+        ("nats://u:secret/1@host", TransportError),
+        ("nats://u:1/secret@host", TransportError),
+        ("nats://u:1#secret@host", TransportError),
         ("nats://[::1", TransportError),
     ],
 )

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from agents_core.errors import TransportError
-from agents_core.nats.options import Options
 from agents_core.nats.servers import parse_url
+from agents_core.nats.transport import TLS
 from agents_core.testing.server import COMMANDS_MAX, SESSIONS_MAX, Command, ScriptedServer, Session
 
 
@@ -27,7 +27,7 @@ class Pipe(asyncio.Protocol):
 
 async def dial(server: ScriptedServer) -> tuple[Session, Pipe]:
     pipe = Pipe()
-    await server.dial(parse_url("one"), pipe, Options().tls_settings())
+    await server.dial(parse_url("one"), pipe, TLS(), {})
     return await server.accept(), pipe
 
 
