@@ -18,7 +18,7 @@ from agents_core.nats.options import Options
 from agents_core.nats.parser import Err, Event, Info, Pong
 from agents_core.nats.protocol import Protocol
 from agents_core.nats.servers import Server, public
-from agents_core.nats.transport import TLS, Dialer
+from agents_core.nats.transport import Dialer
 
 WRITE_BYTES = 64 * 1024
 """Bytes collected in one loop turn before they are written without waiting for its end."""
@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
         try:
             self._transport = await dialer.dial(url, self, tls, login.headers)
             await self._greeting
-            if self._must_upgrade(tls):
+            if tls.upgrades(url, self.protocol.info):
                 self._transport = await dialer.start_tls(self._transport, self, url, tls)
             answer = await login.answer(self.protocol.nonce)
             secure = {"tls_required": self._secure()}
@@ -91,12 +91,6 @@ class Connection(asyncio.Protocol):
 
     def _secure(self) -> bool:
         return self.server.url.scheme in {"tls", "wss"}
-
-    def _must_upgrade(self, tls: TLS) -> bool:
-        """Over WebSocket `tls_required` speaks of the listener, whose TLS is already there."""
-        if self.server.url.scheme not in {"nats", "tls"} or tls.handshake_first:
-            return False
-        return bool(self.protocol.info.get("tls_required")) or self._secure()
 
     # -- asyncio.Protocol
 

@@ -36,7 +36,8 @@ class Options(Identity):
         max_outstanding_pings: unanswered questions after which the connection counts as lost.
         dont_randomize: try the servers in the order given.
         no_echo: do not receive what this connection publishes.
-        tls: how to speak TLS; None for the platform's default.
+        tls: an `ssl.SSLContext`, with which TLS is required. By default the platform's, and TLS
+            where the URL or the server asks for it. Not in a browser, which has its own.
         tls_hostname: the name to check in the certificate instead of the URL's host.
         tls_handshake_first: TLS before INFO.
         inbox_prefix: of reply subjects; make it private where permissions are per user.

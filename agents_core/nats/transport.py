@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import SplitResult
 
+from agents_core.errors import TransportError
 from agents_core.nats.headers import HeadersLike
+from agents_core.nats.servers import public
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,22 @@ class TLS:
     context: object | None = None
     hostname: str = ""
     handshake_first: bool = False
+
+    def upgrades(self, url: SplitResult, info: Mapping[str, object]) -> bool:
+        """Whether TLS begins after this INFO.
+
+        Whoever wants TLS gets it, or no connection: INFO came in the clear, where anybody can
+        change it. Over WebSocket it speaks of the listener, whose TLS is already there.
+
+        Raises:
+            TransportError: TLS is wanted, and the server offers none.
+        """
+        if url.scheme not in {"nats", "tls"} or self.handshake_first:
+            return False
+        wanted = url.scheme == "tls" or self.context is not None
+        if wanted and not (info.get("tls_required") or info.get("tls_available")):
+            raise TransportError(public(url), "the server offers no TLS")
+        return wanted or bool(info.get("tls_required"))
 
 
 class Dialer(Protocol):

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeAlias
+from urllib.parse import SplitResult
 
 from nats import errors as native
 from nats.aio.client import Client
@@ -27,10 +29,13 @@ from agents_core.nats import commands, faults
 from agents_core.nats.auth import Login
 from agents_core.nats.options import Options
 from agents_core.nats.servers import Server, public
-from agents_server.tcp import reason
+from agents_server.tcp import context_of, reason
 
 CLOSE_S = 2.0
 """Seconds that nats-py has to end a session; it waits for a peer that may be gone."""
+
+UNOPENED_S = 0.1
+"""The same where there was none yet: after a TLS handshake that failed it waits for ever."""
 
 CANCEL_S = 0.01
 """Seconds that nats-py has to end what was cancelled before it is cancelled again."""
@@ -68,20 +73,23 @@ class Interest(Protocol):
 
 
 class _Client(Client):
-    """nats-py's client, with our credentials.
+    """nats-py's client, with our credentials and our rule when TLS begins.
 
-    nats-py's callbacks are plain functions, and it can't say which NKey signs without a package of
-    its own. These two methods are not public, but it has no other place between INFO and CONNECT.
+    nats-py's callbacks are plain functions, it can't say which NKey signs without a package of its
+    own, and it sends credentials in the clear where `tls://` meets a server without TLS. These two
+    methods are not public, but it has no other place between INFO and CONNECT.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, url: SplitResult, options: Options) -> None:
         super().__init__()
         self.login = Login({}, {})
+        self._own_url, self._own_tls = url, options.tls_settings()
         self._answer: dict[str, str] = {}
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         await super()._process_info(info, initial_connection)
         if initial_connection:
+            info["tls_required"] = self._own_tls.upgrades(self._own_url, info)
             self._answer = await self.login.answer(info.get("nonce", ""))
 
     def _connect_command(self) -> bytes:
@@ -116,7 +124,7 @@ class Session:
         self._options = options
         self._on_error, self._on_learned = on_error, on_learned
         self._on_lame_duck, self._on_lost = on_lame_duck, on_lost
-        self._client = _Client()
+        self._client = _Client(server.url, options)
         self._open = False
         self._told: Exception | None = None
         self._pings: set[asyncio.Task[float]] = set()
@@ -156,7 +164,10 @@ class Session:
         except AgentsError:
             raise
         except Exception as error:  # nats-py lets through what a strange server causes
-            raise self._translated(self._told or error) from error
+            found = self._told or error
+            await self.close()  # which brings to light why a server ended TLS after the handshake
+            found = self._told if isinstance(self._told, ssl.SSLError) else found
+            raise self._translated(found) from error
         finally:
             _reading.reset(token)
             if not self._open:
@@ -181,16 +192,17 @@ class Session:
             "no_echo": options.no_echo,
             "pending_size": options.pending_size,
             "ping_interval": options.ping_interval,
-            "tls": options.tls,
+            "tls": None if options.tls is None else context_of(options.tls_settings()),
             "tls_handshake_first": options.tls_handshake_first,
             "tls_hostname": options.tls_hostname or None,
         }
 
     async def close(self) -> None:
         """End it. One whose peer is gone may raise or hang, and is over all the same."""
+        seconds = CLOSE_S if self._open else UNOPENED_S
         self._open = False
         try:
-            async with asyncio.timeout(CLOSE_S):
+            async with asyncio.timeout(seconds):
                 await self._client.close()
         except Exception:
             _log.debug("nats-py did not close cleanly", exc_info=True)

@@ -6,14 +6,22 @@ import asyncio
 import ssl
 from urllib.parse import SplitResult
 
-from agents_core.errors import TransportError
+from agents_core.errors import TransportError, Unsupported
 from agents_core.nats.servers import PORTS, public
 from agents_core.nats.transport import TLS
 
 
 def context_of(tls: TLS) -> ssl.SSLContext:
-    """The user's context, or the system's default with verification on."""
-    return tls.context if isinstance(tls.context, ssl.SSLContext) else ssl.create_default_context()
+    """The user's context, or the system's default with verification on.
+
+    Raises:
+        Unsupported: the user's is something else.
+    """
+    if tls.context is None:
+        return ssl.create_default_context()
+    if not isinstance(tls.context, ssl.SSLContext):
+        raise Unsupported(f"tls={type(tls.context).__name__}", "give an ssl.SSLContext")
+    return tls.context
 
 
 async def dial(url: SplitResult, protocol: asyncio.Protocol, tls: TLS) -> asyncio.Transport:
@@ -51,4 +59,8 @@ def reason(error: Exception) -> str:
     """The system's words without numbers and addresses: the URL is named already."""
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate verify failed: {error.verify_message}"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return f"TLS: {error.reason.lower().replace('_', ' ')}"
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or repr(error)

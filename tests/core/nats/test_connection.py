@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -63,14 +64,16 @@ async def test_credentials(url: str, options: dict[str, str], expected: dict[str
     ("url", "greeting", "options", "secure"),
     [
         ("nats://one", info(tls_required=True), {}, True),
-        ("tls://one", info(), {}, True),
+        ("tls://one", info(tls_available=True), {}, True),
+        ("nats://one", info(tls_available=True), {"tls": object()}, True),
+        ("nats://one", info(tls_available=True), {}, False),
         ("nats://one", info(), {}, False),
         ("nats://one", info(tls_required=True), {"tls_handshake_first": True}, False),
         ("ws://one", info(tls_required=True), {}, False),
     ],
 )
 async def test_tls_begins_when_asked_for(
-    url: str, greeting: bytes, options: dict[str, bool], secure: bool
+    url: str, greeting: bytes, options: dict[str, Any], secure: bool
 ) -> None:
     server = ScriptedServer(greeting)
     async with client(server, url, **options):
@@ -78,6 +81,16 @@ async def test_tls_begins_when_asked_for(
         assert peer.secure is secure
         fields = (await peer.expect("CONNECT")).fields
         assert fields["tls_required"] is url.startswith("tls")
+
+
+@pytest.mark.parametrize(("url", "options"), [("tls://one", {}), ("nats://one", {"tls": 1})])
+async def test_who_wants_tls_never_sends_anything_without_it(
+    url: str, options: dict[str, Any]
+) -> None:
+    server = ScriptedServer()
+    with pytest.raises(TransportError, match="the server offers no TLS"):
+        await nats.connect(url, dialer=server, token="secret", **options)
+    assert not server.sessions[0].commands
 
 
 async def test_a_tls_handshake_that_fails() -> None:
