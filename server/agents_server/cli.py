@@ -16,6 +16,7 @@ from agents_server.up import up
 _ENVIRONMENT = """\
 environment, where the flag is not given:
   NATS_URL            as --nats
+  NATS_CREDS          as --creds
   NATS_WEBSOCKET_URL  as --nats-websocket
   AGENTS_LOG_LEVEL    as --log-level
 """
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     server.add_argument("--nats", metavar="URL", default="", help="use a running NATS server")
     server.add_argument("--no-nats", action="store_true", help="work without a server: local://")
     add = command.add_argument
+    add("--creds", metavar="FILE", default="", help="a user's credentials for that server")
     add("--nats-websocket", metavar="URL", default="", help="where pages reach that server")
     add("--host", default="127.0.0.1", help="the address of the page (default %(default)s)")
     add("--port", type=_port, default=HTTP_PORT, help="of the page (default %(default)s)")
@@ -59,7 +61,11 @@ def _port(text: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the return value is the exit code."""
-    config = Config.of(parser().parse_args(arguments))
+    command = parser()
+    flags = command.parse_args(arguments)
+    config = Config.of(flags)
+    if flags.creds and not config.creds:
+        command.error("--creds is for the server that --nats names")
     try:
         log.install(config.log_level, config.log_format)
         asyncio.run(up(config))

@@ -18,6 +18,7 @@ class Config:
 
     Attributes:
         nats: the server to use; empty to start one; `local://` for none.
+        creds: a credentials file for that server, or empty.
         websocket: where pages reach that server; empty if they can't, or with one of our own.
         host: the address that the HTTP app binds to.
         port: its port; the next free one if taken.
@@ -30,6 +31,7 @@ class Config:
     """
 
     nats: str = ""
+    creds: str = ""
     websocket: str = ""
     host: str = "127.0.0.1"
     port: int = HTTP_PORT
@@ -51,8 +53,10 @@ class Config:
             nats, websocket = "local://", ""
         elif not websocket and nats.startswith(("ws://", "wss://")):
             websocket = nats
+        remote = nats and nats != "local://"  # one of our own asks for no credentials
         return cls(
             nats=nats,
+            creds=(flags.creds or environment.get("NATS_CREDS", "")) if remote else "",
             websocket=websocket,
             host=flags.host,
             port=flags.port,

@@ -57,7 +57,10 @@ async def up(config: Config) -> None:
                 nats, websocket = server.url, server.websocket_url
             elif websocket == "local://" and nats != "local://":
                 print("pages work by themselves: say --nats-websocket URL for them to reach NATS")
-            node = await stack.enter_async_context(_node(nats, name, config.space, children))
+            credentials = {"user_credentials": config.creds} if config.creds else {}
+            node = await stack.enter_async_context(
+                _node(nats, children, name=name, space=config.space, **credentials)
+            )
             app = application(site, websocket, lambda: _missing(node))
             web = await stack.enter_async_context(_web(app, config))
             lock_file.tell(web.url)
@@ -134,8 +137,8 @@ async def _watch(server: NatsServer) -> None:
 
 
 @asynccontextmanager
-async def _node(url: str, name: str, space: str, children: list[Child]) -> AsyncIterator[Node]:
-    node = await connect(url, name=name, space=space)
+async def _node(url: str, children: list[Child], **options: str) -> AsyncIterator[Node]:
+    node = await connect(url, **options)
     try:
         if children:
             # People crash agents by hand to see what happens: leave room for that.

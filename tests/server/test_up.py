@@ -18,6 +18,7 @@ import pytest
 from agents_server.nats_server import NatsServer
 from tests.app import App
 from tests.app_fixture import StartApp
+from tests.issuer import Operator
 
 STOP_S = 5.0
 DEADLINE_S = 15.0
@@ -127,6 +128,42 @@ def test_uses_a_running_server(start_app: StartApp, nats_server: NatsServer) -> 
     assert app.get("/readyz")["status"] == "ok"
 
 
+def test_says_who_it_is_to_a_running_server(start_app: StartApp, tmp_path: Path) -> None:
+    operator = Operator()
+    server = NatsServer(tmp_path / "nats", extra=operator.config())
+    server.start()
+    try:
+        user, stranger = tmp_path / "user.creds", tmp_path / "stranger.creds"
+        user.write_text(operator.account.user().creds)
+        stranger.write_text(Operator().account.user().creds)
+        at = ("--nats", server.url)
+        assert start_app(*at, "--creds", str(user)).get("/readyz")["status"] == "ok"
+        other = tmp_path / "other"
+        other.mkdir()
+        app = start_app(*at, folder=other, NATS_CREDS=str(user))
+        assert app.get("/readyz")["status"] == "ok"
+        last = tmp_path / "last"
+        last.mkdir()
+        for file, reason in (
+            (stranger, "server: Authorization Violation"),
+            (tmp_path / "none", "credentials: user_credentials: No such file or directory"),
+        ):
+            code, error = refused(last, *at, "--creds", str(file))
+            assert code == 1
+            assert error.splitlines()[-1].lower() == f"agents: {reason}".lower()
+        code, error = refused(last, *at)
+        assert (code, "authorization violation" in error.lower()) == (1, True)
+    finally:
+        server.stop()
+
+
+def test_a_server_of_its_own_asks_for_no_credentials(start_app: StartApp, tmp_path: Path) -> None:
+    code, error = refused(tmp_path, "--creds", "user.creds")
+    assert code == 2
+    assert "--creds is for the server that --nats names" in error
+    assert start_app(NATS_CREDS="none").get("/readyz")["status"] == "ok"
+
+
 def test_is_not_ready_without_its_server(start_app: StartApp, own_nats_server: NatsServer) -> None:
     app = start_app("--nats", own_nats_server.url)
     assert app.get("/readyz")["status"] == "ok"
@@ -201,7 +238,13 @@ def test_bad_flags_are_refused_with_the_usage(tmp_path: Path) -> None:
 def test_help_names_the_environment() -> None:
     command = [sys.executable, "-m", "agents_server", "up", "--help"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    for name in ("NATS_URL", "NATS_WEBSOCKET_URL", "AGENTS_LOG_LEVEL", "--pyodide-url"):
+    for name in (
+        "NATS_URL",
+        "NATS_CREDS",
+        "NATS_WEBSOCKET_URL",
+        "AGENTS_LOG_LEVEL",
+        "--pyodide-url",
+    ):
         assert name in text
 
 
