@@ -29,6 +29,10 @@ MESSAGE_BYTES_MAX = 64 * 1024
 INCOMING_BYTES_MAX = 128 * 1024 * 1024
 """Twice the largest NATS payload; a peer that sends more in one message is not a NATS server."""
 
+NO_MASKING = "Nats-No-Masking"
+"""Asks the server to do without the mask, which is there to protect proxies from a browser's pages;
+a server that agrees says the same."""
+
 _log = logging.getLogger("agents_server.websocket")
 _log.setLevel(logging.INFO)  # below that `websockets` would log cookies, credentials and messages
 
@@ -43,7 +47,7 @@ async def dial(
     try:
         uri = parse_uri(plain)
         transport = WebSocketTransport(
-            ClientProtocol(uri, max_size=INCOMING_BYTES_MAX, logger=_log), protocol, plain, headers
+            _WebSocket(uri, max_size=INCOMING_BYTES_MAX, logger=_log), protocol, plain, headers
         )
         await loop.create_connection(
             lambda: transport.wire,
@@ -64,12 +68,21 @@ async def dial(
     return transport
 
 
+class _WebSocket(ClientProtocol):
+    """The client of `websockets`, with the mask left out where the server agrees to that."""
+
+    masks = True
+
+    def send_frame(self, frame: Frame) -> None:
+        self.writes.append(frame.serialize(mask=self.masks, extensions=self.extensions))
+
+
 class WebSocketTransport(asyncio.Transport):
     """What the connection above writes becomes binary messages; what arrives becomes its bytes."""
 
     def __init__(
         self,
-        websocket: ClientProtocol,
+        websocket: _WebSocket,
         protocol: asyncio.Protocol,
         url: str,
         headers: HeadersLike,
@@ -122,6 +135,7 @@ class WebSocketTransport(asyncio.Transport):
         """TCP is there: ask for the upgrade."""
         self._tcp = tcp
         request = self._websocket.connect()
+        request.headers[NO_MASKING] = "true"
         for name, value in self._headers.items():
             for item in (value,) if isinstance(value, str) else value:
                 request.headers[name] = item
@@ -137,7 +151,7 @@ class WebSocketTransport(asyncio.Transport):
         self._flush()
         for event in self._websocket.events_received():
             if isinstance(event, Response):
-                self._handshaken()
+                self._handshaken(event)
             elif isinstance(event, Frame):
                 self._frame(event)
         if self._websocket.handshake_exc is not None and not self.opened.done():
@@ -145,8 +159,9 @@ class WebSocketTransport(asyncio.Transport):
         if self._websocket.close_expected() and self._tcp is not None:
             self._tcp.close()
 
-    def _handshaken(self) -> None:
+    def _handshaken(self, response: Response) -> None:
         if self._websocket.handshake_exc is None and not self.opened.done():
+            self._websocket.masks = response.headers.get(NO_MASKING) != "true"
             self._protocol.connection_made(self)
             self.opened.set_result(None)
 
