@@ -11,6 +11,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from agents_core.agent import Agent
@@ -53,6 +54,8 @@ class Cell:
         self.phase = "starting"
         self.handled = 0
         self.failures = 0
+        self.last_error = ""
+        self.busy_ns = 0
         self.restarts = 0
         self.on_exit: Callable[[Exit], None] = lambda _: None
         self._node = node
@@ -82,7 +85,7 @@ class Cell:
         self._node.changed()
         failed = await self._begin(before)
         if failed is not None:
-            self.failures += 1
+            self._count_failure(failed)
             self._node.event(self, "crashed", failed)
             raise RemoteError(self.id, failed.type, failed.message, failed.traceback)
         self.phase = "running"
@@ -174,7 +177,8 @@ class Cell:
         """The instance is gone, for whatever reason; the cell and its mailbox remain."""
         self._task = None
         self.phase = "stopped" if reason.orderly else "failed"
-        self.failures += not reason.orderly
+        if not reason.orderly:
+            self._count_failure(reason)
         self._drop_instance()
         current, self._current = self._current, None
         if current is not None:
@@ -185,6 +189,10 @@ class Cell:
             ended.set_result(None)
         else:
             self.on_exit(reason)
+
+    def _count_failure(self, reason: Exit) -> None:
+        self.failures += 1
+        self.last_error = f"{reason.type}: {reason.message}"
 
     def _drop_instance(self) -> None:
         self._agent = None
@@ -235,6 +243,13 @@ class Cell:
     def _work(self) -> None:
         """Work off the mailbox right here; in a task from the first awaitable on."""
         self._scheduled = False
+        began = perf_counter_ns()  # per batch, as a clock per message would cost what one costs
+        try:
+            self._work_some()
+        finally:
+            self.busy_ns += perf_counter_ns() - began
+
+    def _work_some(self) -> None:
         for _ in range(FAIR_MSGS):
             if self.phase != "running" or self._task is not None:
                 return
@@ -255,6 +270,7 @@ class Cell:
     async def _run(self, item: Item, pending: Awaitable[Any] | None) -> None:
         """Work off the mailbox in a task, beginning with what `item` left to be awaited."""
         me = asyncio.current_task()
+        began = perf_counter_ns()
         count = 0
         try:
             while True:
@@ -270,6 +286,7 @@ class Cell:
                     return
                 item, pending = following, self._call(following)
         finally:
+            self.busy_ns += perf_counter_ns() - began
             if self._task is me:
                 self._task = None
                 self.wake()
@@ -333,8 +350,8 @@ class Cell:
         self._current = None
         self._context.begin(None)
         if isinstance(item, Envelope):
-            self.failures += 1
             why = Exit(Kind.ERROR, type(answer).__name__, str(answer))
+            self._count_failure(why)
             self._node.event(self, "unhandled", why)
         item.fail(answer)
 

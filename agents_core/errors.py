@@ -15,6 +15,8 @@ browser's `DOMException`, nats-py's own) are translated to these once, where the
     ├── ConnectionClosed          closed for good by this side
     ├── OutboundBufferFull, MaxPayloadExceeded, InvalidSubject, InvalidHeader
     ├── NoResponders, RequestTimeout, SlowConsumer
+    ├── ServiceError              a service's answer is an error (ADR-32)
+    ├── InvalidService
     ├── Unsupported               this platform can't; says what to do instead
     ├── AgentError
     │   ├── InvalidAgentId, InvalidSpec
@@ -190,6 +192,28 @@ class SlowConsumer(AgentsError):
     subject: str
     dropped: int
     template: ClassVar[str] = "slow consumer on {subject!r}: {dropped} messages dropped"
+
+
+@dataclass(eq=False)
+class ServiceError(AgentsError):
+    """A service answers with an error (ADR-32); a handler raises it to do so.
+
+    `code` is a whole number as text; HTTP's are usual.
+    """
+
+    code: str
+    description: str
+    template: ClassVar[str] = "{code}: {description}"
+
+
+@dataclass(eq=False)
+class InvalidService(AgentsError, ValueError):
+    """A name, version, subject, … that a service or an endpoint can't have (ADR-32)."""
+
+    field: str
+    value: str
+    reason: str
+    template: ClassVar[str] = "invalid {field} {value!r} of a service: {reason}"
 
 
 @dataclass(eq=False)

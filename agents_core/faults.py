@@ -7,6 +7,7 @@ from typing import Any
 
 from agents_core import errors
 from agents_core.errors import AgentsError, RemoteError
+from agents_core.nats.micro.request import error_headers
 
 _TRAVEL: dict[str, type[AgentsError]] = {
     kind.__name__: kind
@@ -24,9 +25,6 @@ _TRAVEL: dict[str, type[AgentsError]] = {
         errors.UnhandledMessage,
     )
 }
-HEADER_CHARS_MAX = 512
-"""Characters of an error's text in the header, which is for people; the body has all of it."""
-
 _CODES = {"AgentNotFound": 404, "UnhandledMessage": 404, "InvalidMessage": 400, "MailboxFull": 429}
 
 
@@ -38,13 +36,9 @@ def to_json(error: Exception) -> dict[str, Any]:
 
 
 def headers(error: Exception) -> dict[str, str]:
-    """The headers of an error reply, as services set them (ADR-32)."""
+    """The headers of an error reply, as services set them (ADR-32); the body says it all."""
     name = type(error).__name__
-    text = str(error).replace("\r", " ").replace("\n", " ")[:HEADER_CHARS_MAX]
-    return {
-        "Nats-Service-Error": f"{name}: {text}",
-        "Nats-Service-Error-Code": str(_CODES.get(name, 500)),
-    }
+    return error_headers(_CODES.get(name, 500), f"{name}: {error}")
 
 
 def from_json(payload: Any, agent: str) -> AgentsError:

@@ -33,7 +33,7 @@ from agents_core.nats.subject import check_subject
 from agents_core.ref import AgentRef
 from agents_core.restart import Restart
 from agents_core.router import Router
-from agents_core.service import Service
+from agents_core.service import NodeService
 from agents_core.state import actions
 from agents_core.state.backend import MemoryBackend
 from agents_core.state.memory import InMemoryBackend
@@ -101,7 +101,7 @@ class Node:
             ("hello.*", self._take_hello),
         ):
             await self.bus.subscribe(f"{self.root}.{subject}", cb=callback)
-        await Service(self).start()
+        await NodeService(self).start()
         self._announcer.start()
         self.bus.on_status(self._on_status)
         self._hello()

@@ -18,6 +18,7 @@ from agents_core.errors import (
 )
 from agents_core.mailbox import Envelope
 from agents_core.message import Message
+from agents_core.nats.micro.request import ERROR_HEADER
 from agents_core.nats.msg import Msg
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from agents_core.timers import Timers
 
 TYPE_HEADER = "Acore-Type"
-ERROR_HEADER = "Nats-Service-Error"
 CONTROL_S = 15.0
 """Seconds for a control request: longer than the default shutdown time of a child."""
 

@@ -1,70 +1,76 @@
-"""A node as a NATS service (ADR-32): `nats micro ls` and every SDK can see it."""
+"""A node as a NATS service (ADR-32): `nats micro ls` and every SDK can see it and its agents."""
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING
 
-from agents_core import jsonvalue
 from agents_core.ids import unique
+from agents_core.nats.micro.responses import (
+    EndpointInfo,
+    EndpointStats,
+    ServiceInfo,
+    ServicePing,
+    ServiceStats,
+)
+from agents_core.nats.micro.verbs import Verbs
 
 if TYPE_CHECKING:
-    from agents_core.bus import Subscription
-    from agents_core.nats.msg import Msg
+    from agents_core.cell import Cell
     from agents_core.node import Node
 
 NAME = "acore"
 """The service's name, the same for every node: one service per node, not per agent."""
 
-_VERBS = ("PING", "INFO", "STATS")
+ENDPOINTS_MAX = 1000
+"""Agents in one answer, so that it stays below a server's default max_payload of 1 MiB."""
 
 
-class Service:
-    """Answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` for one node."""
+class NodeService:
+    """Describes a node's agents as endpoints; requests to them are the router's business."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._id = unique()
-        self._started = time.time()
-        self._subscriptions: list[Subscription] = []
+        metadata = {"node": node.name, "host": node.host}
+        self._identity = (NAME, unique(), node.version, metadata)
+        self._started = datetime.now(UTC)
 
     async def start(self) -> None:
-        """Subscribe to the verbs, alone, by name, and by name and id."""
-        for verb in _VERBS:
-            for suffix in ("", f".{NAME}", f".{NAME}.{self._id}"):
-                subject = f"$SRV.{verb}{suffix}"
-                self._subscriptions.append(await self._node.bus.subscribe(subject, cb=self._answer))
+        """Answer the verbs, until the node's bus is closed."""
+        await Verbs(self._node.bus, self).start()
 
-    def _answer(self, msg: Msg) -> None:
-        if msg.reply:
-            verb = msg.subject.split(".")[1]
-            msg.respond(jsonvalue.dumps(self.describe(verb)))
+    def ping(self) -> ServicePing:
+        """The node."""
+        return ServicePing(*self._identity)
 
-    def describe(self, verb: str) -> dict[str, Any]:
-        """The JSON that a verb asks for."""
-        found: dict[str, Any] = {
-            "type": f"io.nats.micro.v1.{verb.lower()}_response",
-            "name": NAME,
-            "id": self._id,
-            "version": self._node.version,
-            "metadata": {"node": self._node.name, "host": self._node.host},
-        }
-        cells = self._node.router.cells.values()
-        subject = f"{self._node.root}.to.{{}}.*"
+    def info(self) -> ServiceInfo:
+        """The node and its agents."""
         endpoints = [
-            {"name": cell.id, "subject": subject.format(cell.id), "queue_group": cell.id}
-            for cell in cells
+            EndpointInfo(cell.id, self._subject(cell), cell.id, {"type": cell.child.cls.__name__})
+            for cell in self._cells()
         ]
-        if verb == "INFO":
-            found |= {"description": "agents-core node", "endpoints": endpoints}
-        elif verb == "STATS":
-            handled = {
-                str(cell.id): {"num_requests": cell.handled, "num_errors": cell.failures}
-                for cell in cells
-            }
-            found |= {
-                "started": datetime.fromtimestamp(self._started, UTC).isoformat(),
-                "endpoints": [{**e, **handled[e["name"]]} for e in endpoints],
-            }
-        return found
+        return ServiceInfo(*self._identity, "agents-core node", endpoints)
+
+    def stats(self) -> ServiceStats:
+        """What its agents have done."""
+        endpoints = [
+            EndpointStats(
+                cell.id,
+                self._subject(cell),
+                cell.id,
+                cell.handled,
+                cell.failures,
+                cell.last_error,
+                cell.busy_ns,
+                cell.busy_ns // cell.handled if cell.handled else 0,
+            )
+            for cell in self._cells()
+        ]
+        return ServiceStats(*self._identity, self._started, endpoints)
+
+    def _cells(self) -> list[Cell]:
+        return list(islice(self._node.router.cells.values(), ENDPOINTS_MAX))
+
+    def _subject(self, cell: Cell) -> str:
+        return f"{self._node.root}.to.{cell.id}.*"

@@ -8,7 +8,7 @@ import pytest
 
 from agents_core import errors, faults, jsonvalue
 from agents_core.errors import AgentsError, MailboxFull, RemoteError
-from agents_core.faults import HEADER_CHARS_MAX
+from agents_core.nats.micro.request import DESCRIPTION_CHARS_MAX
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,6 @@ def test_the_headers_are_those_of_a_nats_service() -> None:
         "Nats-Service-Error-Code": "429",
     }
     found = faults.headers(ValueError("two\r\nlines " + "x" * 5000))
-    assert found["Nats-Service-Error"].startswith("ValueError: two  lines x")
-    assert len(found["Nats-Service-Error"]) == HEADER_CHARS_MAX + len("ValueError: ")
+    assert found["Nats-Service-Error"].startswith("ValueError: two lines x")
+    assert len(found["Nats-Service-Error"]) == DESCRIPTION_CHARS_MAX
     assert found["Nats-Service-Error-Code"] == "500"

@@ -2,46 +2,65 @@
 
 from __future__ import annotations
 
-import datetime
-from typing import Any
+import asyncio
+from datetime import UTC
 
 import pytest
 
-from agents_core import connect, jsonvalue
-from agents_core.errors import NoResponders, RemoteError
+from agents_core import connect, on, service
+from agents_core.errors import RemoteError
+from agents_core.nats import micro
+from agents_core.nats.micro import EndpointInfo
+from agents_core.service import NAME
 from tests.core.sample import Add, Counter
 
 
-async def ask(node: Any, subject: str) -> Any:
-    return jsonvalue.loads((await node.request(subject)).data)
+class Slow(Counter):
+    @on("slow")
+    async def slow(self) -> None:
+        await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("verb", ["PING", "INFO", "STATS"])
-async def test_every_verb_is_answered_alone_by_name_and_by_id(verb: str) -> None:
+async def test_a_node_is_a_service_that_names_itself() -> None:
     async with connect("local://", name="n1") as node:
-        found = await ask(node, f"$SRV.{verb}")
-        assert found["type"] == f"io.nats.micro.v1.{verb.lower()}_response"
-        assert (found["name"], found["version"]) == ("acore", node.version)
-        assert found["metadata"] == {"node": "n1", "host": node.host}
-        assert (await ask(node, f"$SRV.{verb}.acore"))["id"] == found["id"]
-        assert (await ask(node, f"$SRV.{verb}.acore.{found['id']}"))["id"] == found["id"]
-        with pytest.raises(NoResponders):
-            await ask(node, f"$SRV.{verb}.other")
-        node.publish(f"$SRV.{verb}")  # without a reply there is nobody to tell
-        await node.bus.flush()
+        for ask in (micro.ping, micro.info, micro.stats):
+            (found,) = await ask(node.bus, NAME, stall=0.05)
+            assert (found.name, found.version) == ("acore", node.version)
+            assert found.metadata == {"node": "n1", "host": node.host}
+        (info,) = await micro.info(node.bus, stall=0.05)
+        assert info.description
+        assert (await micro.ping(node.bus, NAME, info.id))[0].id == info.id
 
 
 async def test_agents_are_endpoints_with_counters() -> None:
     async with connect("local://") as node:
-        counter = await node.spawn(Counter, "c")
+        counter = await node.spawn(Slow, "c")
+        await node.spawn(Counter, "idle")
         await counter.ask(Add(1))
         await counter.ask(Add(1))
         with pytest.raises(RemoteError):
             await counter.ask("boom")
-        endpoint = {"name": "c", "subject": "acore.default.to.c.*", "queue_group": "c"}
-        info = await ask(node, "$SRV.INFO")
-        assert info["endpoints"] == [endpoint]
-        assert info["description"]
-        stats = await ask(node, "$SRV.STATS")
-        assert stats["endpoints"] == [{**endpoint, "num_requests": 2, "num_errors": 1}]
-        assert datetime.datetime.fromisoformat(stats["started"]).tzinfo is datetime.UTC
+        await counter.ask("slow")
+        (info,) = await micro.info(node.bus, stall=0.05)
+        assert info.endpoints == [
+            EndpointInfo(id, f"acore.default.to.{id}.*", id, {"type": kind})
+            for id, kind in (("c", "Slow"), ("idle", "Counter"))
+        ]
+        (stats,) = await micro.stats(node.bus, stall=0.05)
+        assert stats.started.tzinfo is UTC
+        busy, idle = stats.endpoints
+        assert (busy.name, busy.subject, busy.queue_group) == ("c", "acore.default.to.c.*", "c")
+        assert (busy.num_requests, busy.num_errors) == (3, 1)
+        assert busy.last_error == "ValueError: boom"
+        assert busy.processing_time >= 19_000_000
+        assert busy.average_processing_time == busy.processing_time // 3
+        assert (idle.name, idle.num_requests, idle.average_processing_time) == ("idle", 0, 0)
+
+
+async def test_a_node_of_very_many_agents_can_still_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "ENDPOINTS_MAX", 2)
+    async with connect("local://") as node:
+        for number in range(3):
+            await node.spawn(Counter, f"c{number}")
+        (info,) = await micro.info(node.bus, stall=0.05)
+        assert [endpoint.name for endpoint in info.endpoints] == ["c0", "c1"]

@@ -1,0 +1,129 @@
+"""An endpoint calls its handler, answers for it, and counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from agents_core import LocalBus
+from agents_core.errors import RequestTimeout, ServiceError
+from agents_core.nats.micro.endpoint import Endpoint
+from agents_core.nats.micro.request import Request, error_of
+from agents_core.nats.micro.responses import EndpointInfo
+from agents_core.nats.msg import Msg
+
+
+@asynccontextmanager
+async def endpoint(handler: Any) -> AsyncIterator[tuple[Endpoint, LocalBus]]:
+    bus = LocalBus()
+    found = Endpoint(EndpointInfo("e", "a.>", "q"), handler)
+    await found.start(bus)
+    yield found, bus
+    await found.drain()
+    await bus.close()
+
+
+async def wait_a_turn(request: Request) -> None:
+    await asyncio.sleep(0)
+    request.respond(request.data)
+
+
+class Awkward(Exception):
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    "handler", [lambda r: r.respond(r.data), wait_a_turn], ids=["plain", "coroutine"]
+)
+async def test_requests_are_answered_and_counted(handler: Any) -> None:
+    async with endpoint(handler) as (found, bus):
+        for subject in ("a.b", "a.c"):
+            assert (await bus.request(subject, b"x", 5)).data == b"x"
+        await found.drain()  # an async handler's time is counted after its answer
+        stats = found.stats()
+        assert (stats.name, stats.subject, stats.queue_group) == ("e", "a.>", "q")
+        assert (stats.num_requests, stats.num_errors, stats.last_error) == (2, 0, "")
+        assert stats.average_processing_time == stats.processing_time // 2
+
+
+async def test_processing_time_is_what_the_handler_took() -> None:
+    async def slow(request: Request) -> None:
+        await asyncio.sleep(0.02)
+        request.respond()
+
+    async with endpoint(slow) as (found, bus):
+        await bus.request("a.b", timeout=5)
+        await found.drain()
+        assert found.stats().processing_time >= 19_000_000
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "description"),
+    [
+        (ServiceError("404", "no such"), "404", "no such"),
+        (ServiceError("not found", "no such"), "500", "ServiceError(code='not found', descri"),
+        (ValueError("x\r\ny"), "500", r"ValueError('x\r\ny')"),
+        (Awkward(), "500", "Awkward"),
+    ],
+    ids=["meant", "no code", "not meant", "without a text"],
+)
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "coroutine"])
+async def test_what_a_handler_raises_is_the_answer(
+    error: Exception, code: str, description: str, is_async: bool
+) -> None:
+    def fail(_: Request) -> None:
+        raise error
+
+    async def fail_later(_: Request) -> None:
+        raise error
+
+    async with endpoint(fail_later if is_async else fail) as (found, bus):
+        answer = error_of(await bus.request("a.b", timeout=5))
+        assert answer is not None
+        assert answer.code == code
+        assert answer.description.startswith(description)
+        stats = found.stats()
+        assert (stats.num_requests, stats.num_errors) == (1, 1)
+        assert stats.last_error == f"{code}:{answer.description}"
+
+
+async def test_an_error_given_as_the_answer_counts_too_and_reset_forgets_it() -> None:
+    async with endpoint(lambda request: request.respond_error("400", "no")) as (found, bus):
+        await bus.request("a.b", timeout=5)
+        assert (found.stats().num_errors, found.stats().last_error) == (1, "400:no")
+        found.reset()
+        stats = found.stats()
+        assert (stats.num_requests, stats.num_errors, stats.last_error) == (0, 0, "")
+        assert (stats.processing_time, stats.average_processing_time) == (0, 0)
+
+
+async def test_a_handler_that_raises_where_nobody_waits() -> None:
+    def fail(_: Request) -> None:
+        raise ServiceError("400", "no")
+
+    async with endpoint(fail) as (found, bus):
+        bus.publish("a.b")
+        await bus.flush()
+        assert found.stats().last_error == "400:no"
+
+
+async def test_an_answer_that_can_not_be_sent_does_no_harm(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(_: Request) -> None:
+        raise ServiceError("400", "no")
+
+    async with endpoint(fail) as (found, bus):
+        found._handle(Msg("a.b", reply="no subject", bus=bus))
+        assert "a.> can't be answered" in caplog.text
+        with pytest.raises(RequestTimeout):
+            await (await bus.subscribe("silent")).next_msg(0.01)
+
+
+async def test_an_endpoint_that_never_started_has_nothing_to_drain() -> None:
+    await Endpoint(EndpointInfo("e", "a"), print).drain()
