@@ -4,6 +4,7 @@ ARGS ?= --example wordcount
 VENV := .venv
 BIN := $(VENV)/bin
 PYODIDE := web/node_modules/pyodide/package.json
+NATS_JS := tests/interop/node_modules/@nats-io/nats-core/package.json
 SOURCES := $(shell find agents_core browser/agents_browser server/agents_server -name '*.py' 2>/dev/null)
 WHEEL := dist/.agents_core
 MICROPIP := dist/micropip-0.11.1-py3-none-any.whl
@@ -36,6 +37,12 @@ $(PYODIDE): web/package.json
 	cd web && npm install --silent --no-package-lock --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+# The other clients that ours has to understand.
+$(NATS_JS): tests/interop/package.json
+	@command -v npm >/dev/null || { echo "npm is missing: apt-get install npm"; exit 1; }
+	cd tests/interop && npm install --silent --no-package-lock --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 wheel: $(WHEEL) ## build the wheel into dist/
 
 $(WHEEL): pyproject.toml README.md $(SOURCES) | $(VENV)/.installed
@@ -56,7 +63,7 @@ $(HYPOTHESIS): $(VENV)/.installed
 browser: setup ## find or install the Chromium that the tests drive
 	@$(BIN)/python -m tests.browser.chromium
 
-test: setup browser test313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(HYPOTHESIS) ## run every test, with coverage of the core
+test: setup browser test313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(HYPOTHESIS) $(NATS_JS) ## run every test, with coverage of the core
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
@@ -77,7 +84,7 @@ endif
 check: setup lint types contracts ## format, lint, types, import contracts and the fast tests
 	$(BIN)/pytest -q tests/core
 
-bench: setup browser $(WHEEL) $(MICROPIP) $(PYODIDE) ## measure: a table, and JSON
+bench: setup browser $(WHEEL) $(MICROPIP) $(PYODIDE) $(NATS_JS) ## measure: a table, and JSON
 	$(BIN)/python -m benchmarks
 
 lint: setup ## check format and lint
@@ -95,4 +102,4 @@ fmt: setup ## format, and fix what can be fixed
 	$(BIN)/ruff check --fix .
 
 clean: ## remove what the other words made
-	rm -rf $(VENV) .venv-3.13 .agents dist build web/node_modules .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-3.13 .agents dist build web/node_modules tests/interop/node_modules .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
