@@ -1,6 +1,7 @@
 # The words that matter: up, test, check. Bare `make` prints them all.
 PYTHON ?= python3
 ARGS ?= --example wordcount
+SECONDS ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
 PYODIDE := web/node_modules/pyodide/package.json
@@ -14,7 +15,7 @@ PYTHON313 := $(shell python3.13 -c '' 2>/dev/null && echo python3.13 || ls $$HOM
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up setup test check bench fmt lint types contracts test313 wheel browser clean
+.PHONY: help up setup test check bench fuzz fmt lint types contracts test313 wheel browser clean
 
 help: ## print these words
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -86,6 +87,9 @@ check: setup lint types contracts ## format, lint, types, import contracts and t
 
 bench: setup browser $(WHEEL) $(MICROPIP) $(PYODIDE) $(NATS_JS) ## measure: a table, and JSON
 	$(BIN)/python -m benchmarks
+
+fuzz: setup ## look for bytes that the parser reads wrongly, for SECONDS=600
+	$(BIN)/python -m tests.fuzz $(SECONDS)
 
 lint: setup ## check format and lint
 	$(BIN)/ruff format --check .

@@ -231,7 +231,7 @@ def _info(text: bytes) -> dict[str, Any]:
 
 def _words(line: bytes) -> list[bytes]:
     """Split at spaces and tabs, and at nothing else: a subject may hold any other byte."""
-    return [w for w in line.rstrip(b"\r").replace(b"\t", b" ").split(b" ") if w]
+    return [w for w in line.removesuffix(b"\r").replace(b"\t", b" ").split(b" ") if w]
 
 
 def _message(words: list[bytes], headers: bool, line: bytes) -> _Line:

@@ -11,37 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents_core.errors import ProtocolError
 from agents_core.nats import parser
 from agents_core.nats.msg import Msg
-from agents_core.nats.parser import Err, Event, Info, Ok, Parser, Ping, Pong
+from agents_core.nats.parser import Parser
 from agents_core.nats.protocol import encode_publish
+from tests.core.nats import reference
+from tests.core.nats.streams import STREAM, SUBJECT, parse
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "parser.json").read_text())
-
-
-def plain(event: Msg | Event) -> Any:
-    """An event as data that can be compared and written down."""
-    if isinstance(event, Msg):
-        text = [event.raw_headers.decode("latin-1"), event.data.decode("latin-1")]
-        return ["MSG", event.subject, event.sid.decode("latin-1"), event.reply, *text]
-    names = {Ping: "PING", Pong: "PONG", Ok: "+OK", Info: "INFO", Err: "-ERR"}
-    detail = event.data if isinstance(event, Info) else getattr(event, "text", None)
-    return [names[type(event)], *([detail] if detail is not None else [])]
-
-
-def parse(chunks: list[bytes]) -> tuple[list[Any], bool]:
-    """The messages of some chunks, then their events, and whether they ended in an error."""
-    msgs: list[Msg] = []
-    events: list[Event] = []
-    machine = Parser()
-    failed = False
-    try:
-        for chunk in chunks:
-            machine.feed(chunk, msgs, events)
-    except ProtocolError:
-        failed = True
-    return [plain(item) for item in (*msgs, *events)], failed
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
@@ -55,46 +32,16 @@ def test_vectors_under_every_split(vector: dict[str, Any]) -> None:
         assert parse([data[:cut], data[cut:]]) == expected
 
 
-TOKEN = st.text("abcXYZ019_$é", min_size=1, max_size=8)
-SUBJECT = st.lists(TOKEN, min_size=1, max_size=4).map(".".join)
-PIECES = st.one_of(
-    st.builds(
-        lambda subject, sid, reply, data: (
-            b"MSG %b %b%b %d\r\n%b\r\n"
-            % (
-                subject.encode(),
-                b"%d" % sid,
-                f" {reply}".encode() if reply else b"",
-                len(data),
-                data,
-            )
-        ),
-        SUBJECT,
-        st.integers(1, 99),
-        st.one_of(st.just(""), SUBJECT),
-        st.binary(max_size=60),
-    ),
-    st.builds(
-        lambda subject, data: (
-            b"HMSG %b 1 %d %d\r\nNATS/1.0\r\nA: b\r\n\r\n%b\r\n"
-            % (subject.encode(), 18, 18 + len(data), data)
-        ),
-        SUBJECT,
-        st.binary(max_size=60),
-    ),
-    st.sampled_from(
-        [b"PING\r\n", b"PONG\r\n", b"+OK\r\n", b"-ERR 'x'\r\n", b'INFO {"a":1} \r\n', b"ping\n"]
-    ),
-    st.sampled_from([b"msg a 1 1\r\nx\r\n", b"MSG  a\t1 1\r\nx\r\n", b"MSG a 1 1\nx\r\n"]),
-    st.binary(max_size=12),
-)
-
-
-@given(st.lists(PIECES, max_size=8).map(b"".join), st.lists(st.integers(0, 400), max_size=12))
+@given(STREAM, st.lists(st.integers(0, 400), max_size=12))
 def test_every_chunking_gives_the_same_events(data: bytes, cuts: list[int]) -> None:
     edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
     chunks = [data[a:b] for a, b in pairwise(edges)]
     assert parse(chunks) == parse([data])
+
+
+@given(STREAM)
+def test_it_finds_what_a_simple_parser_finds(data: bytes) -> None:
+    assert parse([data]) == reference.parse(data)
 
 
 @given(SUBJECT, SUBJECT, st.binary(max_size=200), st.booleans())
