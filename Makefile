@@ -15,7 +15,7 @@ PYTHON313 := $(shell python3.13 -c '' 2>/dev/null && echo python3.13 || ls $$HOM
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up setup test check bench fuzz fmt lint types contracts test313 wheel browser clean
+.PHONY: help up setup test check bench fuzz fmt lint types contracts test313 peers313 wheel browser clean
 
 help: ## print these words
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -72,20 +72,30 @@ test: setup browser test313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(HYPOTHESIS) $(NATS
 ifeq ($(PYTHON313),)
 test313:
 	@echo "no Python 3.13 here: the core's tests run on $(PYTHON) and in the browser only"
+
+peers313:
+	@echo "no Python 3.13 here: natsio and nats-core are not measured"
 else
 test313: .venv-3.13/.installed
 	.venv-3.13/bin/python -m pytest -q tests/core tests/contract
 
 .venv-3.13/.installed: pyproject.toml
 	$(PYTHON313) -m venv .venv-3.13
+	.venv-3.13/bin/pip install --quiet --upgrade pip
 	.venv-3.13/bin/pip install --quiet --editable '.[server]' pytest hypothesis
+	@touch $@
+
+peers313: .venv-3.13/.peers
+
+.venv-3.13/.peers: .venv-3.13/.installed
+	.venv-3.13/bin/pip install --quiet --group peers
 	@touch $@
 endif
 
 check: setup lint types contracts ## format, lint, types, import contracts and the fast tests
 	$(BIN)/pytest -q tests/core
 
-bench: setup browser $(WHEEL) $(MICROPIP) $(PYODIDE) $(NATS_JS) ## measure: a table, and JSON
+bench: setup browser peers313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(NATS_JS) ## measure: a table, and JSON
 	$(BIN)/python -m benchmarks
 
 fuzz: setup ## look for bytes that the parser reads wrongly, for SECONDS=600
