@@ -53,6 +53,7 @@ def of_tab(url: str, runs: int, scale: float) -> Results:
         "/benchmarks.zip": _sources(),
         "/nats_js.mjs": _nats_js(),
         f"/{wheel.name}": wheel,
+        "/pump.mjs": ROOT / "web" / "pump.mjs",
         **{f"/{name}.mjs": PAGES / f"{name}.mjs" for name in ("worker", "measures", "raw")},
         **{f"/pyodide/{path.name}": path for path in pyodide.iterdir()},
     }

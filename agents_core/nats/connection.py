@@ -21,7 +21,7 @@ from agents_core.nats.servers import Server, public
 from agents_core.nats.transport import Dialer
 
 WRITE_BYTES = 64 * 1024
-"""Bytes collected in one loop turn before they are written without waiting for its end."""
+"""Bytes of frames that are written together at the most: one WebSocket message, then."""
 
 
 class Connection(asyncio.Protocol):
@@ -163,14 +163,16 @@ class Connection(asyncio.Protocol):
         At once if it is the first of this loop turn, else joined with the turn's others; what
         callbacks send is joined at the end of the arrival that called them.
         """
+        size = self.pending_bytes + len(frame)
+        if size > WRITE_BYTES and self.pending_bytes and not self.paused:
+            self._write()
+            size = len(frame)
         self._send(frame)
-        self.pending_bytes += len(frame)
+        self.pending_bytes = size
         if not self._collecting:
             self._write()
             self._collecting = True
             self._turn = self._loop.call_soon(self._end_of_turn)
-        elif self.pending_bytes > WRITE_BYTES:
-            self._write()
 
     def _end_of_turn(self) -> None:
         self._turn, self._collecting = None, False

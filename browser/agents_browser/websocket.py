@@ -21,14 +21,18 @@ SCHEMES = ("ws", "wss")
 MESSAGE_BYTES_MAX = 64 * 1024
 """A larger message can break a server that inflates it (facts: nats.md 0.4)."""
 
-HIGH_WATER_BYTES = 1024 * 1024
-"""Bytes in the browser's own buffer above which the connection is asked to wait."""
+HIGH_WATER_BYTES = 4 * 1024 * 1024
+"""Bytes in the browser's own buffer above which the connection is asked to wait.
 
-LOW_WATER_BYTES = 256 * 1024
+The browser counts them down late: less would stop a sender that has one MiB under way.
+"""
+
+LOW_WATER_BYTES = 1024 * 1024
 """Below it the connection may go on."""
 
-POLL_S = 0.02
-"""Seconds between two looks at the buffer while it is full: the browser has no event for it."""
+POLL_S = 0.005
+"""Seconds between two looks at the buffer while it is full: the browser has no event for it, and
+makes a `setTimeout` no shorter than 4 ms."""
 
 NORMAL_CLOSURE = 1000
 NO_STATUS = frozenset({1005, 1006})

@@ -205,8 +205,12 @@ async def test_a_large_turn_is_written_before_its_end() -> None:
     async with session() as (nc, peer, _):
         await peer.expect("PING")
         nc.publish("a")
-        nc.publish("a", bytes(WRITE_BYTES))
+        nc.publish("a", bytes(WRITE_BYTES // 2))
+        assert len(peer.commands) == 1
+        nc.publish("a", bytes(WRITE_BYTES // 2))  # no room for both in one write
         assert len(peer.commands) == 2
+        nc.publish("a", bytes(WRITE_BYTES))  # larger than any write: alone
+        assert len(peer.commands) == 3
 
 
 async def test_a_full_pipe_holds_frames_back() -> None:
