@@ -1,6 +1,6 @@
 """What agents need of NATS, whoever provides it.
 
-Two implementations: `LocalBus` in one process, and our own client `agents_core.nats.Client`.
+`LocalBus` in one process, our own client `agents_core.nats.Client`, and nats-py on a server.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from agents_core.nats.headers import HeadersLike
@@ -24,6 +24,18 @@ PENDING_MSGS_LIMIT = 65_536
 
 PENDING_BYTES_LIMIT = 64 * 1024 * 1024
 """The same in bytes."""
+
+
+PendingPolicy: TypeAlias = Literal["drop_new", "drop_old", "error"]
+"""What becomes of a message for a reader that is too slow, when the bounds above are reached.
+
+`drop_new` drops it, as nats-py does. `drop_old` drops the oldest that waits, for readers who want
+what is current. `error` ends the subscription: what waits is still delivered, then `SlowConsumer`
+is raised, for readers who would rather stop than miss one.
+
+There is no `block`: nothing can ask a NATS server to wait, which ends the connection of who does
+not read, and no browser can leave a WebSocket unread. Who must not lose messages pulls them from a
+stream."""
 
 
 class Status(StrEnum):
@@ -169,13 +181,26 @@ class Bus(Protocol):
         max_msgs: int = 0,
         pending_msgs_limit: int = PENDING_MSGS_LIMIT,
         pending_bytes_limit: int = PENDING_BYTES_LIMIT,
+        pending_policy: PendingPolicy = "drop_new",
     ) -> Subscription:
         """Begin to receive.
 
         The interest outlives reconnects; while down it is registered on the next connection.
 
+        Args:
+            subject: may have wildcards.
+            queue: of all members of this group one gets each message.
+            cb: called with each message; without it they wait for `next_msg` or `async for`.
+            max_msgs: end by itself after so many messages; 0 for never.
+            pending_msgs_limit: messages that may wait for a slow reader. A plain callback is
+                called at once, so that none waits.
+            pending_bytes_limit: the same in bytes of payload and headers.
+            pending_policy: what becomes of more than that. A status message, by which servers
+                speak about a stream, is never dropped.
+
         Raises:
             InvalidSubject: `subject` or `queue` can't be subscribed to.
+            Unsupported: there is no such policy.
             ConnectionClosed: the bus is closed or draining.
         """
         ...
@@ -197,6 +222,53 @@ class Bus(Protocol):
         """
         ...
 
+    def request_many(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        timeout: float = 0.5,
+        headers: HeadersLike | None = None,
+        *,
+        stall: float | None = None,
+        max_msgs: int = 0,
+        sentinel: Callable[[Msg], bool] | None = None,
+    ) -> AsyncIterator[Msg]:
+        """Publish with a private reply subject, and iterate over all answers that come (ADR-47).
+
+        It is asked when the iteration begins, and ends after `timeout` seconds, or earlier by what
+        is given. Answers that came in time are delivered also when the reader takes longer.
+        Breaking off is allowed.
+
+        Args:
+            subject: whom to ask.
+            payload: the question.
+            timeout: seconds for all answers together.
+            headers: of the question.
+            stall: seconds after an answer in which the next one has to come.
+            max_msgs: answers after which there is nothing to wait for; 0 if that is not known.
+            sentinel: tells whether a message is the mark of the end; that one is not delivered.
+                `agents_core.nats.requests.is_empty` is the usual one.
+
+        Raises:
+            NoResponders: nobody subscribes, told by the server at once.
+            NotConnected: the connection is down, or went down before the end.
+            SlowConsumer: more answers wait than a subscription may hold.
+            and what `publish` raises.
+        """
+        ...
+
+    async def ready(self) -> None:
+        """Return when there is room to publish: less than half of what may wait does.
+
+        For who publishes more than the network takes: `publish` raises when the buffer is full,
+        `publish` and then `await ready()` goes at the network's pace. While the connection is down
+        it waits for the next one.
+
+        Raises:
+            ConnectionClosed: the bus was closed.
+        """
+        ...
+
     async def flush(self, timeout: float = 10.0) -> None:
         """A barrier: return when the server has processed everything published before.
 
@@ -206,8 +278,8 @@ class Bus(Protocol):
         """
         ...
 
-    async def rtt(self) -> float:
-        """Seconds for one PING and PONG."""
+    async def rtt(self, timeout: float = 10.0) -> float:
+        """Seconds for one PING and PONG; raises what `flush` raises."""
         ...
 
     def new_inbox(self) -> str:

@@ -8,7 +8,8 @@ browser's `DOMException`, nats-py's own) are translated to these once, where the
     ├── ProtocolError             the peer sent what NATS does not allow
     ├── ServerError               the server's -ERR
     │   ├── AuthorizationError
-    │   └── PermissionsViolation
+    │   ├── PermissionsViolation
+    │   └── SubscriptionRefused
     ├── InvalidCredentials        can't be read or used; nothing was sent
     ├── CredentialsUnavailable    the function that gives them failed; it may not the next time
     ├── NotConnected              no connection now; it may come back
@@ -85,10 +86,20 @@ class AuthorizationError(ServerError):
 
 @dataclass(eq=False)
 class PermissionsViolation(ServerError):
-    """The user may not publish or subscribe there; the connection stays."""
+    """The user may not publish or subscribe there; the connection stays.
+
+    `queue` and `sid` name the subscription more closely where the server does.
+    """
 
     operation: str = ""
     subject: str = ""
+    queue: str = ""
+    sid: str = ""
+
+
+@dataclass(eq=False)
+class SubscriptionRefused(ServerError):
+    """The server has too many subscriptions of this user, or does not take the subject."""
 
 
 @dataclass(eq=False)

@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from random import Random, SystemRandom
 from weakref import WeakSet
 
-from agents_core.bus import DONE, PENDING_BYTES_LIMIT, PENDING_MSGS_LIMIT, Callback, Stats, Status
+from agents_core.bus import (
+    DONE,
+    PENDING_BYTES_LIMIT,
+    PENDING_MSGS_LIMIT,
+    Callback,
+    PendingPolicy,
+    Stats,
+    Status,
+)
 from agents_core.errors import ConnectionClosed, OutboundBufferFull
 from agents_core.ids import unique
 from agents_core.nats.headers import HeadersLike, encode_headers
@@ -66,6 +74,11 @@ class Hub:
             future: asyncio.Future[None] = self._loop.create_future()
             self._idle.append(future)
             await future
+
+    async def ready(self) -> None:
+        """Return when less than half of the messages that may be on their way are."""
+        while len(self._queue) * 2 > IN_FLIGHT_MAX:
+            await self.barrier()
 
     def _drain(self) -> None:
         """Deliver what was published before this turn; what that causes is for the next one."""
@@ -177,6 +190,7 @@ class LocalBus:
         max_msgs: int = 0,
         pending_msgs_limit: int = PENDING_MSGS_LIMIT,
         pending_bytes_limit: int = PENDING_BYTES_LIMIT,
+        pending_policy: PendingPolicy = "drop_new",
     ) -> Subscription:
         """See `Bus.subscribe`."""
         check_subject(subject, wildcards=True)
@@ -191,6 +205,7 @@ class LocalBus:
             max_msgs=max_msgs,
             pending_msgs_limit=pending_msgs_limit,
             pending_bytes_limit=pending_bytes_limit,
+            pending_policy=pending_policy,
             on_unsub=_unsub,
             on_end=self._forget,
             flush=self._hub.barrier,
@@ -225,6 +240,28 @@ class LocalBus:
         """See `Bus.request`."""
         return await self._requests.request(subject, payload, timeout, headers)
 
+    def request_many(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        timeout: float = 0.5,
+        headers: HeadersLike | None = None,
+        *,
+        stall: float | None = None,
+        max_msgs: int = 0,
+        sentinel: Callable[[Msg], bool] | None = None,
+    ) -> AsyncIterator[Msg]:
+        """See `Bus.request_many`."""
+        return self._requests.request_many(
+            subject,
+            payload,
+            timeout,
+            headers,
+            stall=stall,
+            max_msgs=max_msgs,
+            sentinel=sentinel,
+        )
+
     def new_inbox(self) -> str:
         """A fresh reply subject."""
         return f"{self._inbox}.i.{unique()}"
@@ -238,10 +275,16 @@ class LocalBus:
             raise ConnectionClosed(self.url)
         await self._hub.barrier()
 
-    async def rtt(self) -> float:
+    async def ready(self) -> None:
+        """See `Bus.ready`; what may wait are the `IN_FLIGHT_MAX` messages of all members."""
+        await self._hub.ready()
+        if self.status is Status.CLOSED:
+            raise ConnectionClosed(self.url)
+
+    async def rtt(self, timeout: float = 10.0) -> float:
         """Seconds until the ready-queue has been drained once."""
         began = self._timers.now()
-        await self.flush()
+        await self.flush(timeout)
         return self._timers.now() - began
 
     async def drain(self) -> None:

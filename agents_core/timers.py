@@ -8,7 +8,8 @@ any number of deadlines.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from heapq import heapify, heappop, heappush
 
 CANCELLED_MAX = 64
@@ -60,6 +61,20 @@ class Timers:
         if self._heap[0] is timer:
             self._arm()
         return timer
+
+    @asynccontextmanager
+    async def timeout(self, seconds: float) -> AsyncIterator[None]:
+        """As `asyncio.timeout`, with its deadline in this heap.
+
+        Raises:
+            TimeoutError: the block did not end in time.
+        """
+        async with asyncio.timeout(None) as scope:
+            timer = self.after(seconds, lambda: scope.reschedule(self.now()))
+            try:
+                yield
+            finally:
+                timer.cancel()
 
     def close(self) -> None:
         """Forget every deadline."""

@@ -12,6 +12,7 @@ from agents_core.nats.headers import Headers
 from agents_core.nats.msg import Msg
 from agents_core.nats.nkeys import Signer
 from agents_core.nats.options import Options
+from agents_core.nats.servers import Server
 from agents_core.nats.subscription import Subscription
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Msg",
     "Options",
     "RawCredentials",
+    "Server",
     "Signer",
     "Subscription",
     "connect",

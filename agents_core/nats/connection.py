@@ -17,11 +17,14 @@ from agents_core.nats.msg import Msg
 from agents_core.nats.options import Options
 from agents_core.nats.parser import Err, Event, Info, Pong
 from agents_core.nats.protocol import Protocol
-from agents_core.nats.servers import Server, public
+from agents_core.nats.servers import Server
 from agents_core.nats.transport import Dialer
 
 WRITE_BYTES = 64 * 1024
 """Bytes of frames that are written together at the most: one WebSocket message, then."""
+
+LINGER_S = 2.0
+"""Seconds that a closed session's last bytes have to leave, if the peer still reads."""
 
 
 class Connection(asyncio.Protocol):
@@ -32,6 +35,10 @@ class Connection(asyncio.Protocol):
         on_arrival: called with the messages and the events of each arrival, once the session is
             established.
         on_lost: called once when the session ends other than by `close`, with the reason.
+        on_room: called when the pipe, which was full, takes bytes again.
+
+    Attributes:
+        paused: the pipe is full: what is sent waits here, counted by `pending_bytes`.
     """
 
     def __init__(
@@ -39,16 +46,17 @@ class Connection(asyncio.Protocol):
         server: Server,
         on_arrival: Callable[[Connection, list[Msg], list[Event]], None],
         on_lost: Callable[[Connection, AgentsError], None],
+        on_room: Callable[[], None],
     ) -> None:
         self.server = server
         self.protocol = Protocol()
         self._send = self.protocol.send
-        self.url = public(server.url)
+        self.url = server.url
         self.established = False
         self.received_at = 0.0
         self.pending_bytes = 0
         self._loop = asyncio.get_running_loop()
-        self._on_arrival, self._on_lost = on_arrival, on_lost
+        self._on_arrival, self._on_lost, self._on_room = on_arrival, on_lost, on_room
         self._transport: asyncio.Transport | None = None
         self._greeting: asyncio.Future[None] = self._loop.create_future()
         self._pongs: deque[asyncio.Future[None]] = deque()
@@ -57,6 +65,7 @@ class Connection(asyncio.Protocol):
         self.paused = False
         self._turn: asyncio.Handle | None = None
         self._collecting = False  # frames wait for the end of this loop turn, or of this arrival
+        self._linger: asyncio.TimerHandle | None = None
 
     # -- opening
 
@@ -70,7 +79,7 @@ class Connection(asyncio.Protocol):
             ProtocolError: what came was not NATS.
             InvalidCredentials: the server's nonce could not be signed.
         """
-        url, tls = self.server.url, options.tls_settings()
+        url, tls = self.server.uri, options.tls_settings(self.server.tls_name)
         try:
             self._transport = await dialer.dial(url, self, tls, login.headers)
             await self._greeting
@@ -90,7 +99,7 @@ class Connection(asyncio.Protocol):
             raise
 
     def _secure(self) -> bool:
-        return self.server.url.scheme in {"tls", "wss"}
+        return self.server.uri.scheme in {"tls", "wss"}
 
     # -- asyncio.Protocol
 
@@ -135,12 +144,16 @@ class Connection(asyncio.Protocol):
         elif isinstance(event, Info):
             _resolve(self._greeting)
         elif isinstance(event, Err):
-            self._refusal = faults.classify(event.text)
+            error = faults.classify(event.text)
             if not self.established:
-                self.lose(self._refusal)
+                self.lose(error)
+            elif faults.may_close(error):
+                self._refusal = error
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone: what the server said last is a better reason than how it went."""
+        if self._linger is not None:
+            self._linger.cancel()
         if not isinstance(exc, AgentsError):
             text = str(exc) if exc else "the server closed the connection"
             exc = TransportError(self.url, text)
@@ -154,6 +167,7 @@ class Connection(asyncio.Protocol):
         """There is room again."""
         self.paused = False
         self._write()
+        self._on_room()
 
     # -- sending
 
@@ -207,6 +221,11 @@ class Connection(asyncio.Protocol):
         """PINGs without their PONG yet."""
         return len(self._pongs)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the session is over."""
+        return self._ended is not None
+
     # -- ending
 
     def lose(self, error: AgentsError) -> None:
@@ -231,8 +250,13 @@ class Connection(asyncio.Protocol):
         for future in (self._greeting, *self._pongs):
             _fail(future, self._ended)
         self._pongs.clear()
-        if self._transport is not None:
-            self._transport.abort() if abort else self._transport.close()
+        if self._transport is None:
+            return
+        if abort:
+            self._transport.abort()
+        else:  # what was written is still sent, to a peer that reads it
+            self._transport.close()
+            self._linger = self._loop.call_later(LINGER_S, self._transport.abort)
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

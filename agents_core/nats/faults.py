@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 
-from agents_core.errors import AuthorizationError, PermissionsViolation, ServerError
+from agents_core.errors import (
+    AuthorizationError,
+    PermissionsViolation,
+    ServerError,
+    SubscriptionRefused,
+)
 
 _PERMISSION = re.compile(
     r"permissions violation for (publish|subscription) (?:to|with reply of) \"([^\"]*)\"",
@@ -17,27 +22,34 @@ _AUTHORIZATION = (
     "authentication expired",
     "authentication revoked",
 )
+_REFUSED = ("maximum subscriptions exceeded", "invalid subject")
+_HARMLESS = ("invalid publish subject",)
 
 
 def classify(text: str) -> ServerError:
     """The named error for a text.
 
-    About one subject, about who we are, or merely the server's words.
+    About one subject, about one subscription, about who we are, or merely the server's words.
     """
     if found := _PERMISSION.search(text):
-        return PermissionsViolation(text, found[1].lower(), found[2])
-    if any(phrase in text.lower() for phrase in _AUTHORIZATION):
+        queue, sid = _QUEUE.search(text), _SID.search(text)
+        names = queue[1] if queue else "", sid[1] if sid else ""
+        return PermissionsViolation(text, found[1].lower(), found[2], *names)
+    if _says(text, _REFUSED):
+        return SubscriptionRefused(text)
+    if _says(text, _AUTHORIZATION):
         return AuthorizationError(text)
     return ServerError(text)
 
 
-def sid_of(text: str) -> bytes:
-    """The subscription that a violation names, or empty where it names none."""
-    found = _SID.search(text)
-    return found[1].encode() if found else b""
+def may_close(error: ServerError) -> bool:
+    """Whether the server may be about to close the connection because of this.
+
+    Only where it certainly is not is the answer no: of a text that nobody has heard of, yes.
+    """
+    stays = isinstance(error, PermissionsViolation | SubscriptionRefused)
+    return not stays and not _says(error.text, _HARMLESS)
 
 
-def queue_of(text: str) -> str:
-    """The queue group that a violation names, or empty where it names none."""
-    found = _QUEUE.search(text)
-    return found[1] if found else ""
+def _says(text: str, phrases: tuple[str, ...]) -> bool:
+    return any(phrase in text.lower() for phrase in phrases)

@@ -8,10 +8,14 @@ from random import Random, SystemRandom
 from typing import Any
 
 from agents_core.nats.auth import Identity
+from agents_core.nats.servers import Server
 from agents_core.nats.transport import TLS, Dialer
 
 Notify = Callable[[], "Awaitable[None] | None"]
 NotifyError = Callable[[Exception], "Awaitable[None] | None"]
+ReconnectToServerHandler = Callable[[list[Server], dict[str, Any]], "tuple[Server | None, float]"]
+"""Given copies of the pool and the newest INFO: the server to try next, or None for the first of
+them, and the seconds to wait before."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,8 +36,15 @@ class Options(Identity):
             immediate.
         max_reconnect_attempts: per server before it is given up; -1 for never.
         retry_on_failed_connect: `connect` returns although no server answers, and goes on trying.
+        reconnect_to_server_handler: called before each attempt to come back, instead of taking the
+            servers in turn with a pause per round (ADR-40).
+        ignore_cluster_updates: keep to the servers given, whatever others the cluster names; for
+            where those can't be reached from here (ADR-40; nats.js's name).
+        ignore_auth_error_abort: go on trying a server that refuses the same credentials again and
+            again; without it the second time is final (nats.js's name).
         ping_interval: seconds of silence after which the server is asked whether it lives.
-        max_outstanding_pings: unanswered questions after which the connection counts as lost.
+        max_outstanding_pings: questions in a row, none answered, after which the connection counts
+            as lost.
         dont_randomize: try the servers in the order given.
         no_echo: do not receive what this connection publishes.
         tls: an `ssl.SSLContext`, with which TLS is required. By default the platform's, and TLS
@@ -61,6 +72,9 @@ class Options(Identity):
     reconnect_time_wait: float = 2.0
     max_reconnect_attempts: int = 60
     retry_on_failed_connect: bool = False
+    reconnect_to_server_handler: ReconnectToServerHandler | None = None
+    ignore_cluster_updates: bool = False
+    ignore_auth_error_abort: bool = False
     ping_interval: float = 120.0
     max_outstanding_pings: int = 2
     dont_randomize: bool = False
@@ -74,9 +88,9 @@ class Options(Identity):
     dialer: Dialer | None = None
     rng: Random = field(default_factory=SystemRandom)
 
-    def tls_settings(self) -> TLS:
-        """The part that a dialer needs."""
-        return TLS(self.tls, self.tls_hostname, self.tls_handshake_first)
+    def tls_settings(self, name: str = "") -> TLS:
+        """The part that a dialer needs; `name` is to be checked where the user gave none."""
+        return TLS(self.tls, self.tls_hostname or name, self.tls_handshake_first)
 
     def connect_fields(self) -> dict[str, Any]:
         """The JSON of CONNECT, without the credentials.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from agents_core.bus import Status
@@ -16,9 +17,11 @@ from agents_core.errors import (
 )
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.msg import Msg
+from agents_core.nats.subscription import Subscription
 
 if TYPE_CHECKING:
-    from agents_core.bus import Bus, Subscription
+    from agents_core.bus import Bus
+    from agents_core.bus import Subscription as Interest
     from agents_core.timers import Timer, Timers
 
 REQUESTS_MAX = 65_536
@@ -45,26 +48,15 @@ class Requests:
         self._timers = timers
         self._count = 0
         self._waiting: dict[str, tuple[str, asyncio.Future[Msg], Timer]] = {}
-        self.subscription: Subscription | None = None
+        self._many: dict[str, tuple[str, Subscription]] = {}
+        self.subscription: Interest | None = None
         self._subscribing = asyncio.Lock()
 
     async def request(
         self, subject: str, payload: bytes, timeout: float, headers: HeadersLike | None
     ) -> Msg:
         """See `Bus.request`."""
-        if self._bus.status is Status.CLOSED:
-            raise ConnectionClosed(self._bus.url)
-        if self._bus.status not in {Status.CONNECTED, Status.DRAINING}:
-            raise NotConnected(self._bus.url)
-        if len(self._waiting) >= REQUESTS_MAX:
-            raise OutboundBufferFull(REQUESTS_MAX)
-        if self.subscription is None:
-            async with self._subscribing:
-                self.subscription = self.subscription or await self._bus.subscribe(
-                    f"{self._prefix}.*", cb=self._reply
-                )
-        self._count += 1
-        token = str(self._count)
+        token = await self._token()
         future: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
         timer = self._timers.after(
             timeout, lambda: self._fail(token, RequestTimeout(subject, timeout))
@@ -77,12 +69,67 @@ class Requests:
             timer.cancel()
             self._waiting.pop(token, None)
 
+    async def request_many(
+        self,
+        subject: str,
+        payload: bytes,
+        timeout: float,
+        headers: HeadersLike | None,
+        *,
+        stall: float | None,
+        max_msgs: int,
+        sentinel: Callable[[Msg], bool] | None,
+    ) -> AsyncIterator[Msg]:
+        """See `Bus.request_many`."""
+        token = await self._token()
+        inbox = f"{self._prefix}.{token}"
+        replies = _queue(inbox, max_msgs, self._bus)
+        self._many[token] = subject, replies
+        deadline = self._timers.after(timeout, replies.end)
+        stalled = self._timers.after(timeout, replies.end)  # for the first, all the time there is
+        try:
+            self._bus.publish(subject, payload, inbox, headers)
+            while (msg := await _next(replies)) is not None:
+                stalled.cancel()
+                if _is_no_responders(msg):
+                    raise NoResponders(subject)
+                if sentinel is not None and sentinel(msg):
+                    return
+                yield msg
+                if stall is not None and 0 < stall < timeout:  # the reader's own time is not ours
+                    stalled = self._timers.after(stall, replies.end)
+        finally:  # nothing here may wait: the reader may have left
+            deadline.cancel()
+            stalled.cancel()
+            del self._many[token]
+
+    async def _token(self) -> str:
+        """A token for one more question, once answers can come."""
+        if self._bus.status is Status.CLOSED:
+            raise ConnectionClosed(self._bus.url)
+        if self._bus.status not in {Status.CONNECTED, Status.DRAINING}:
+            raise NotConnected(self._bus.url)
+        if len(self._waiting) + len(self._many) >= REQUESTS_MAX:
+            raise OutboundBufferFull(REQUESTS_MAX)
+        if self.subscription is None:
+            async with self._subscribing:
+                self.subscription = self.subscription or await self._bus.subscribe(
+                    f"{self._prefix}.*", cb=self._reply
+                )
+        self._count += 1
+        return str(self._count)
+
     def _reply(self, msg: Msg) -> None:
-        waiting = self._waiting.get(msg.subject[len(self._prefix) + 1 :])
-        if waiting is None or waiting[1].done():
-            return  # too late: the asker has given up
+        token = msg.subject[len(self._prefix) + 1 :]
+        waiting = self._waiting.get(token)
+        if waiting is None:
+            if (many := self._many.get(token)) is not None:
+                many[1].deliver(msg)
+            return
         subject, future, _ = waiting
-        if msg.status == NO_RESPONDERS and not msg.data:
+        if future.done():
+            return  # too late: the asker has given up
+        if _is_no_responders(msg):
             future.set_exception(NoResponders(subject))
         else:
             future.set_result(msg)
@@ -97,6 +144,9 @@ class Requests:
         for token, (wanted, _, _) in list(self._waiting.items()):
             if subject in {wanted, f"{self._prefix}.{token}"}:
                 self._fail(token, error)
+        for wanted, replies in list(self._many.values()):
+            if subject in {wanted, replies.subject}:
+                replies.end(error)
 
     def check(self, error: AgentsError) -> None:
         """The server refused a subscription: if it is the one for replies, none can come."""
@@ -108,3 +158,43 @@ class Requests:
         """The connection is gone: nobody waits for a reply that can't come."""
         for token in list(self._waiting):
             self._fail(token, error)
+        for _, replies in list(self._many.values()):
+            replies.end(error)
+
+
+def is_empty(msg: Msg) -> bool:
+    """The usual `sentinel` of `request_many`: a message without payload ends the answers."""
+    return not msg.data
+
+
+def _is_no_responders(msg: Msg) -> bool:
+    """A responder may say 503 itself, with a payload."""
+    return msg.status == NO_RESPONDERS and not msg.data
+
+
+def _queue(inbox: str, max_msgs: int, bus: Bus) -> Subscription:
+    """What holds the replies to one question; the bus knows only the one that all come by."""
+
+    def nothing(*_: object) -> None:
+        """Nobody has to be told but the reader."""
+
+    return Subscription(
+        inbox,
+        max_msgs=max_msgs,
+        pending_policy="error",
+        on_unsub=nothing,
+        on_end=nothing,
+        flush=bus.flush,
+        on_error=nothing,
+        stats=bus.stats,
+    )
+
+
+async def _next(replies: Subscription) -> Msg | None:
+    """The next of them, or None at their end."""
+    try:
+        return await replies.next_msg(None)
+    except ConnectionClosed:
+        if replies.error is not None:
+            raise
+        return None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from random import Random
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -58,15 +58,28 @@ def credentials(url: SplitResult) -> dict[str, str]:
     return {"user": unquote(url.username), "pass": unquote(url.password)}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Server:
-    """One server, and how it went with it."""
+    """One server of the pool, and how it went with it; named as in nats-py.
 
-    url: SplitResult
+    Attributes:
+        uri: where it is; may hold credentials, so it is in no `repr`.
+        learned: the cluster named it, not the user.
+        reconnects: attempts since it answered last.
+        tls_name: the name to check in its certificate instead of its address.
+        refusal: the last authorization error; the same one twice in a row is final.
+    """
+
+    uri: SplitResult = field(repr=False)
     learned: bool = False
-    attempts: int = 0
+    reconnects: int = 0
+    tls_name: str = ""
     refusal: str = ""
-    """The last authorization error; the same one twice in a row is final."""
+
+    @property
+    def url(self) -> str:
+        """The URL without credentials."""
+        return public(self.uri)
 
 
 class Servers:
@@ -79,41 +92,59 @@ class Servers:
     """
 
     def __init__(self, urls: Sequence[str], *, shuffle: bool, rng: Random) -> None:
-        self._pool = [Server(parse_url(url)) for url in urls]
-        if not self._pool:
-            raise TransportError("", "no server was given")
-        self._rng = rng
-        if shuffle:
-            rng.shuffle(self._pool)
+        self._shuffle, self._rng = shuffle, rng
+        self._pool: list[Server] = []
+        self.replace(urls)
 
     def __len__(self) -> int:
         return len(self._pool)
 
+    def __iter__(self) -> Iterator[Server]:
+        """Every known server, in the order of the next attempts."""
+        return iter(list(self._pool))
+
     @property
     def urls(self) -> list[str]:
-        """Every known server, in the order of the next attempts."""
-        return [public(server.url) for server in self._pool]
+        """Their URLs, without credentials."""
+        return [server.url for server in self._pool]
+
+    def replace(self, urls: Sequence[str]) -> None:
+        """Take these instead of all that were known, learned ones included (ADR-40).
+
+        Of one that stays the attempts stay counted, as in nats-py.
+
+        Raises:
+            TransportError: none was given, or one is no URL; then nothing is changed.
+            Unsupported: a scheme that no NATS server speaks.
+        """
+        uris = [parse_url(url) for url in urls]
+        if not uris:
+            raise TransportError("", "no server was given")
+        counts = {server.url: server.reconnects for server in self._pool}
+        self._pool = [Server(uri, reconnects=counts.get(public(uri), 0)) for uri in uris]
+        if self._shuffle:
+            self._rng.shuffle(self._pool)
 
     def next(self) -> Server:
         """The server to try now; it moves to the end of the pool."""
-        server = self._pool.pop(0)
-        self._pool.append(server)
-        return server
+        self.take(self._pool[0])
+        return self._pool[-1]
 
-    def failed(self, server: Server, error: AgentsError, limit: int) -> None:
+    def take(self, server: Server) -> None:
+        """Have this one tried now: it moves to the end of the pool."""
+        self._pool = [*(s for s in self._pool if s is not server), server]
+
+    def failed(self, server: Server, error: AgentsError, limit: int, *, patient: bool) -> None:
         """An attempt failed: a server that was tried `limit` times in a row is given up.
 
-        The same refusal twice in a row is final, too: more attempts would only look like an attack
-        (ADR-40). A negative limit means never.
+        A negative limit means never. Unless `patient`, the same refusal twice in a row is final,
+        too: more attempts would only look like an attack (ADR-40).
         """
         text = error.text if isinstance(error, AuthorizationError) else ""
-        if (text and text == server.refusal) or 0 <= limit <= server.attempts:
-            self._pool.remove(server)
+        refused = bool(text) and text == server.refusal and not patient
+        if refused or 0 <= limit <= server.reconnects:
+            self._pool = [s for s in self._pool if s is not server]
         server.refusal = text
-
-    def remove(self, server: Server) -> None:
-        """Never try this one again."""
-        self._pool.remove(server)
 
     def learn(self, addresses: Iterable[object], current: Server) -> list[str]:
         """Take the `connect_urls` of INFO and return those that are new.
@@ -125,20 +156,31 @@ class Servers:
         found: dict[str, SplitResult] = {}
         for address in islice((a for a in addresses if isinstance(a, str)), LEARNED_MAX):
             with suppress(AgentsError):
-                url = _sibling(current.url, address)
-                found[public(url)] = url
-        self._pool = [
-            s for s in self._pool if not s.learned or s is current or public(s.url) in found
-        ]
+                uri = _sibling(current.uri, address)
+                found[public(uri)] = uri
+        self._pool = [s for s in self._pool if not s.learned or s is current or s.url in found]
         known = set(self.urls)
-        fresh = [url for text, url in found.items() if text not in known]
-        self._rng.shuffle(fresh)
-        self._pool += [Server(url, learned=True) for url in fresh]
-        return [public(url) for url in fresh]
+        fresh = [
+            Server(u, True, 0, _tls_name(u, current)) for t, u in found.items() if t not in known
+        ]
+        if self._shuffle:
+            self._rng.shuffle(fresh)
+        self._pool += fresh
+        return [server.url for server in fresh]
 
 
-def _sibling(url: SplitResult, address: str) -> SplitResult:
+def _sibling(uri: SplitResult, address: str) -> SplitResult:
     """Another member of the same cluster."""
-    user, at, _ = url.netloc.rpartition("@")
-    other = parse_url(f"{url.scheme}://{user}{at}{address}")
-    return other._replace(path=url.path, query=url.query)
+    user, at, _ = uri.netloc.rpartition("@")
+    other = parse_url(f"{uri.scheme}://{user}{at}{address}")
+    return other._replace(path=uri.path, query=uri.query)
+
+
+def _tls_name(uri: SplitResult, current: Server) -> str:
+    """Servers name one another by address, their certificates by name: theirs is the current's."""
+    name = current.tls_name or current.uri.hostname or ""
+    return name if _is_address(uri.hostname or "") and not _is_address(name) else ""
+
+
+def _is_address(host: str) -> bool:
+    return ":" in host or host.replace(".", "").isdigit()

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from weakref import WeakSet
 
 from agents_core.bus import Status
+
+CHANGES_MAX = 1000
+"""Changes kept for a reader that does not keep up; then the oldest are forgotten."""
 
 
 class StatusHolder:
@@ -14,11 +19,14 @@ class StatusHolder:
     def __init__(self, value: Status) -> None:
         self.value = value
         self._listeners: dict[object, Callable[[Status], None]] = {}
+        self._readers: WeakSet[StatusChanges] = WeakSet()  # one that was left is forgotten
 
     def set(self, value: Status) -> None:
         """Change the status; the same one again is no change."""
         if value != self.value:
             self.value = value
+            for reader in list(self._readers):
+                reader.add(value)
             for listener in list(self._listeners.values()):
                 try:
                     listener(value)
@@ -31,3 +39,35 @@ class StatusHolder:
         key = object()
         self._listeners[key] = listener
         return lambda: self._listeners.pop(key, None) and None
+
+    def changes(self) -> StatusChanges:
+        """Each change from now on, until it is closed."""
+        reader = StatusChanges()
+        if self.value is Status.CLOSED:
+            reader.add(self.value)
+        self._readers.add(reader)
+        return reader
+
+
+class StatusChanges(AsyncIterator[Status]):
+    """The changes of a status, as an async iterator that ends behind `closed`."""
+
+    def __init__(self) -> None:
+        self._changes: deque[Status] = deque(maxlen=CHANGES_MAX)
+        self._news = asyncio.Event()
+        self._over = False
+
+    def add(self, value: Status) -> None:
+        """One more."""
+        self._changes.append(value)
+        self._news.set()
+
+    async def __anext__(self) -> Status:
+        while not self._changes:
+            if self._over:
+                raise StopAsyncIteration
+            self._news.clear()
+            await self._news.wait()
+        value = self._changes.popleft()
+        self._over = value is Status.CLOSED
+        return value

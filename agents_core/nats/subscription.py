@@ -9,14 +9,34 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import cast
+from typing import cast, get_args
 
-from agents_core.bus import PENDING_BYTES_LIMIT, PENDING_MSGS_LIMIT, Callback, Stats
-from agents_core.errors import AgentsError, ConnectionClosed, RequestTimeout, SlowConsumer
+from agents_core.bus import (
+    PENDING_BYTES_LIMIT,
+    PENDING_MSGS_LIMIT,
+    Callback,
+    PendingPolicy,
+    Stats,
+)
+from agents_core.errors import (
+    AgentsError,
+    ConnectionClosed,
+    RequestTimeout,
+    SlowConsumer,
+    Unsupported,
+)
 from agents_core.nats.msg import Msg
 
 FAIR_MSGS = 1000
 """Messages an iteration or an async callback takes in a row before everybody else gets a turn."""
+
+STATUS_MSGS_MAX = 1000
+"""Status messages kept beyond the bounds, as they are never dropped; a stream sends a few."""
+
+STATUS_BYTES_MAX = 1024 * 1024
+"""The same in bytes: anybody may publish what looks like one."""
+
+POLICIES = get_args(PendingPolicy)
 
 
 class Subscription:
@@ -27,15 +47,18 @@ class Subscription:
         queue: its queue group, or empty.
         cb: called with each message; without it, messages wait for `next_msg` or `async for`.
         max_msgs: ends by itself after so many messages; 0 for never.
-        pending_msgs_limit: messages kept for a slow reader; the newest beyond it are dropped and
-            counted.
+        pending_msgs_limit: messages kept for a slow reader.
         pending_bytes_limit: the same in bytes of payload and headers.
+        pending_policy: what becomes of those beyond it; what is dropped is counted.
         on_unsub: tells the bus to stop sending, at once (0) or after so many messages; what is
             under way still arrives.
         on_end: tells the bus to forget this subscription.
         flush: the bus's barrier, for `drain`.
         on_error: told about a slow consumer and about what a callback raises.
         stats: the bus's counters; dropped messages are counted there too.
+
+    Raises:
+        Unsupported: there is no such policy.
     """
 
     def __init__(
@@ -47,6 +70,7 @@ class Subscription:
         max_msgs: int = 0,
         pending_msgs_limit: int = PENDING_MSGS_LIMIT,
         pending_bytes_limit: int = PENDING_BYTES_LIMIT,
+        pending_policy: PendingPolicy = "drop_new",
         sid: bytes = b"",
         on_unsub: Callable[[Subscription, int], None],
         on_end: Callable[[Subscription], None],
@@ -54,6 +78,9 @@ class Subscription:
         on_error: Callable[[Exception], None],
         stats: Stats,
     ) -> None:
+        if pending_policy not in POLICIES:
+            instead = f"use one of {', '.join(POLICIES)}; who must not lose any pulls from a stream"
+            raise Unsupported(f"the policy {pending_policy!r} for slow readers", instead)
         self.subject = subject
         self.queue = queue
         self.sid = sid
@@ -67,6 +94,7 @@ class Subscription:
         self._take_in = cast("Callable[[Msg], object]", cb) if inline else self._keep
         self._msgs_limit = pending_msgs_limit
         self._bytes_limit = pending_bytes_limit
+        self._policy = pending_policy
         self._on_unsub, self._on_end = on_unsub, on_end
         self._flush, self._on_error, self._stats = flush, on_error, stats
         self._pending: deque[Msg] = deque()
@@ -101,17 +129,13 @@ class Subscription:
         except Exception as error:  # a user's callback must not take the connection with it
             self._on_error(error)
         if self.received == self.max_msgs:
-            self._finish()  # the sender has ended it by itself
+            self.finish()  # the sender has ended it by itself
 
     def _keep(self, msg: Msg) -> None:
         size = len(msg.data) + len(msg.raw_headers)
         full = len(self._pending) >= self._msgs_limit
-        if full or self._pending_bytes + size > self._bytes_limit:
-            self.dropped += 1
-            self._stats.dropped += 1
-            if not self._slow:  # once per episode: an error per message would drown what it reports
-                self._slow = True
-                self._on_error(SlowConsumer(self.subject, self.dropped))
+        full = full or self._pending_bytes + size > self._bytes_limit
+        if full and not self._make_room(msg, size):
             return
         self._pending.append(msg)
         self._pending_bytes += size
@@ -119,6 +143,43 @@ class Subscription:
             self._wake()
         elif self._runner is None:
             self._runner = asyncio.get_running_loop().create_task(self._run())
+
+    def _fits(self, size: int, more_msgs: int = 0, more_bytes: int = 0) -> bool:
+        """Whether one more message of this size is within the bounds, or within them and some."""
+        room = len(self._pending) < self._msgs_limit + more_msgs
+        return room and self._pending_bytes + size <= self._bytes_limit + more_bytes
+
+    def _make_room(self, msg: Msg, size: int) -> bool:
+        """The bounds are reached: whether to keep this message all the same."""
+        if _is_status(msg):
+            return self._fits(size, STATUS_MSGS_MAX, STATUS_BYTES_MAX)
+        if self._policy == "drop_old" and size <= self._bytes_limit:
+            self._drop_oldest(size)
+            if self._fits(size):
+                return True
+        self._drop()
+        if self._policy == "error":
+            self.end(SlowConsumer(self.subject, self.dropped))
+        return False
+
+    def _drop_oldest(self, size: int) -> None:
+        """Drop what is no status from the front until there is room for `size` bytes."""
+        index = 0
+        while index < len(self._pending) and not self._fits(size):
+            old = self._pending[index]
+            if _is_status(old):
+                index += 1
+                continue
+            del self._pending[index]
+            self._pending_bytes -= len(old.data) + len(old.raw_headers)
+            self._drop()
+
+    def _drop(self) -> None:
+        self.dropped += 1
+        self._stats.dropped += 1
+        if not self._slow:  # once per episode: an error per message would drown what it reports
+            self._slow = True
+            self._on_error(SlowConsumer(self.subject, self.dropped))
 
     def _wake(self) -> None:
         while self._waiters:
@@ -130,7 +191,9 @@ class Subscription:
     def _take(self) -> Msg:
         msg = self._pending.popleft()
         self._pending_bytes -= len(msg.data) + len(msg.raw_headers)
-        self._slow = False
+        if self._slow:  # the episode is over when the reader has caught up with half of it
+            half = len(self._pending) * 2 <= self._msgs_limit
+            self._slow = not (half and self._pending_bytes * 2 <= self._bytes_limit)
         return msg
 
     async def _run(self) -> None:
@@ -158,8 +221,11 @@ class Subscription:
         Raises:
             RequestTimeout: none came in time.
             ConnectionClosed: the subscription has ended.
-            PermissionsViolation: the server refused the subscription.
+            PermissionsViolation, SubscriptionRefused: the server refused the subscription.
+            SlowConsumer: it ended by its policy `error`, and all that was kept is taken.
         """
+        if self._pending:
+            return self._take()
         try:
             async with asyncio.timeout(timeout):
                 while not self._pending:
@@ -215,18 +281,25 @@ class Subscription:
             try:
                 await self._flush()
             finally:
-                self._finish()
+                self.finish()
+        await self.handled()
+
+    async def handled(self) -> None:
+        """Return when an async callback has handled all that is pending; not within itself."""
         if self._runner is not None and self._runner is not asyncio.current_task():
-            await self._runner
+            await asyncio.wait([self._runner])
 
     def end(self, error: AgentsError | None = None) -> None:
         """End now, without waiting; with an error if the bus refused it."""
         if not self._ended:
             self.error = error
             self._on_unsub(self, 0)
-            self._finish()
+            self.finish()
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Take no more messages; the sender knows already."""
+        if self._ended:
+            return
         self._ended = True
         self._on_end(self)
         waiters, self._waiters = self._waiters, deque()
@@ -243,3 +316,8 @@ class Subscription:
         """Cancel an async callback, also one that outlived its subscription."""
         if self._runner is not None and self._runner is not asyncio.current_task():
             self._runner.cancel()
+
+
+def _is_status(msg: Msg) -> bool:
+    """Whether a server speaks about a stream in it: a status line, and nothing else."""
+    return bool(msg.status) and not msg.data

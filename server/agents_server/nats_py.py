@@ -9,50 +9,50 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import TypeAlias
 from weakref import WeakSet
 
 from nats import errors as native
 from nats.aio.msg import Msg as NativeMsg
 
-from agents_core.bus import DONE, PENDING_BYTES_LIMIT, PENDING_MSGS_LIMIT, Callback, Stats, Status
+from agents_core.bus import (
+    DONE,
+    PENDING_BYTES_LIMIT,
+    PENDING_MSGS_LIMIT,
+    Callback,
+    PendingPolicy,
+    Stats,
+    Status,
+)
 from agents_core.errors import (
     AgentsError,
     AuthorizationError,
     ConnectionClosed,
     NotConnected,
-    OutboundBufferFull,
     PermissionsViolation,
     RequestTimeout,
+    SubscriptionRefused,
 )
 from agents_core.ids import unique
-from agents_core.nats import backoff, faults
 from agents_core.nats.auth import HOPELESS
 from agents_core.nats.callbacks import Callbacks
+from agents_core.nats.connector import Connector
 from agents_core.nats.headers import HeadersLike, encode_headers
 from agents_core.nats.msg import Msg
 from agents_core.nats.options import Options
 from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
 from agents_core.nats.requests import Requests
-from agents_core.nats.servers import Server, Servers
+from agents_core.nats.servers import Server
 from agents_core.nats.status import StatusHolder
 from agents_core.nats.subject import check_queue, check_subject
 from agents_core.nats.subscription import Subscription
 from agents_core.timers import Timers
 from agents_server.nats_message import check_text, raw_headers, single
+from agents_server.nats_outbox import Outbox
 from agents_server.nats_session import Interest, Session
 
 LIVE = frozenset({Status.CONNECTING, Status.CONNECTED, Status.RECONNECTING})
-
-STEP_BYTES = 64
-"""What each step counts in `pending_size` beside its own bytes, so that empty messages are bounded,
-too."""
-
-Step: TypeAlias = "Callable[[Session], Awaitable[object]]"
-"""Something to do with the session, in order; nats-py's methods are coroutines."""
 
 _log = logging.getLogger("agents_server.nats_py")
 
@@ -68,10 +68,8 @@ class NatsPyBus:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self._servers = Servers(
-            options.servers, shuffle=not options.dont_randomize, rng=options.rng
-        )
-        self._url = self._servers.urls[0]
+        self._connector = Connector(options, self._open, self._report)
+        self._url = self._connector.servers.urls[0]
         self._status = StatusHolder(Status.CONNECTING)
         self._stats = Stats()
         self._timers = Timers()
@@ -83,9 +81,7 @@ class NatsPyBus:
         self._session: Session | None = None
         self._subscriptions: dict[Subscription, Interest | None] = {}
         self._made: WeakSet[Subscription] = WeakSet()  # ended ones too: a callback may still run
-        self._out: deque[tuple[int, Step]] = deque()
-        self._out_bytes = 0
-        self._writer: asyncio.Task[None] | None = None
+        self._outbox = Outbox(options.pending_size, self._report)
         self._reconnecting: asyncio.Task[None] | None = None
 
     # -- state
@@ -123,20 +119,16 @@ class NatsPyBus:
             AgentsError: what the last attempt raised; with `retry_on_failed_connect` only if trying
                 again changes nothing, see `auth.HOPELESS`.
         """
-        for left in range(len(self._servers) - 1, -1, -1):
-            try:
-                await self._attempt(self._servers.next())
-                return
-            except AgentsError as error:
-                if left:
-                    continue
-                if isinstance(error, HOPELESS) or not self.options.retry_on_failed_connect:
-                    await self.close()
-                    raise
-                self._report(error)
-        self._reconnect()
+        try:
+            await self._established(await self._connector.first())
+        except AgentsError as error:
+            if isinstance(error, HOPELESS) or not self.options.retry_on_failed_connect:
+                await self.close()
+                raise
+            self._report(error)
+            self._reconnect()
 
-    async def _attempt(self, server: Server) -> None:
+    async def _open(self, server: Server) -> Session:
         session = Session(
             server,
             self.options,
@@ -146,34 +138,43 @@ class NatsPyBus:
             on_lost=self._lost,
         )
         self._url = session.url
-        server.attempts += 1
-        await session.open()
-        server.attempts, server.refusal = 0, ""
+        try:
+            await session.open()
+        finally:
+            if asyncio.current_task() is self._reconnecting and self.status not in LIVE:
+                await session.close()
+                raise asyncio.CancelledError  # which nats-py may have swallowed
+        return session
+
+    async def _established(self, session: Session) -> None:
         if self.status not in LIVE:  # closed meanwhile
             await session.close()
             return
         self._session = session
-        self._servers.learn(session.learned, server)
+        self._connector.learn(session.info, session.server)
         for subscription in list(self._subscriptions):
             await self._register(session, subscription)
         if self._session is session:  # else it was lost meanwhile
             self._status.set(Status.CONNECTED)
-            self._write()
+            self._outbox.use(session)
 
     def _learn(self, session: Session) -> None:
-        if self._servers.learn(session.learned, session.server):
+        if self._connector.learn(session.info, session.server):
             self._callbacks.call(self.options.discovered_server_cb)
 
     def _lost(self, session: Session, error: AgentsError | None) -> None:
         if session is not self._session:
             return
         self._session = None
+        self._outbox.use(None)
         self._subscriptions = dict.fromkeys(self._subscriptions)
         self._fail_all(NotConnected(self._url))
         if error is not None:
             self._report(error)
         if isinstance(error, AuthorizationError):
-            self._servers.failed(session.server, error, -1)
+            self._connector.refused(session.server, error)
+        if isinstance(error, SubscriptionRefused):
+            self._refused(error)
         self._callbacks.call(self.options.disconnected_cb)
         if self.options.allow_reconnect and self.status in LIVE:
             self._reconnect()
@@ -193,21 +194,12 @@ class NatsPyBus:
             self._reconnecting = asyncio.get_running_loop().create_task(self._come_back())
 
     async def _come_back(self) -> None:
-        """Try server after server, with a pause per round, until one answers or none is left."""
-        turn = 0
-        # nats-py may swallow a cancellation, so the status says whether to go on.
-        while self._session is None and len(self._servers) and self.status in LIVE:
-            if turn % len(self._servers) == 0:
-                wait = self.options.reconnect_time_wait
-                attempt = turn // len(self._servers)
-                await asyncio.sleep(backoff.delay(attempt, wait, self.options.rng))
-            turn += 1
-            server = self._servers.next()
-            try:
-                await self._attempt(server)
-            except AgentsError as error:
-                self._report(error)
-                self._servers.failed(server, error, self.options.max_reconnect_attempts)
+        """Try server after server until one answers or none is left."""
+        while self._session is None and self.status in LIVE:
+            session = await self._connector.again()
+            if session is None:
+                break
+            await self._established(session)
         self._reconnecting = None
         if self._session is None:
             await self.close()
@@ -228,10 +220,20 @@ class NatsPyBus:
         if error.operation == "publish":
             self._requests.fail_subject(error.subject, error)
             return
-        wanted = error.subject, faults.queue_of(error.text)
         for subscription in list(self._subscriptions):
-            if (subscription.subject, subscription.queue) == wanted:
+            if (subscription.subject, subscription.queue) == (error.subject, error.queue):
                 subscription.end(error)
+        self._requests.check(error)
+
+    def _refused(self, error: SubscriptionRefused) -> None:
+        """The server took one subscription less than there are, and nats-py ends its session.
+
+        On the next one it would be the same again, without the newest that received nothing.
+        """
+        for subscription in reversed(self._subscriptions):
+            if subscription.received == subscription.registered:
+                subscription.end(error)
+                break
         self._requests.check(error)
 
     def _report(self, error: Exception) -> None:
@@ -259,39 +261,12 @@ class NatsPyBus:
         for text in (subject, reply):
             check_text(text)
         fields = single(headers) if headers else None
-        size += len(subject) + len(reply) + STEP_BYTES
-        if self._out_bytes + size > self.options.pending_size:
-            raise OutboundBufferFull(self.options.pending_size)
-        self._do(lambda session: session.publish(subject, payload, reply, fields), size)
+        size += len(subject) + len(reply)
+        self._outbox.check(size)
+        self._outbox.do(lambda session: session.publish(subject, payload, reply, fields), size)
         self._stats.out_msgs += 1
         self._stats.out_bytes += len(payload)
         return DONE
-
-    def _do(self, step: Step, size: int = STEP_BYTES) -> None:
-        self._out.append((size, step))
-        self._out_bytes += size
-        self._write()
-
-    def _write(self) -> None:
-        ready = self._session if self.status in {Status.CONNECTED, Status.DRAINING} else None
-        if ready is not None and self._writer is None and self._out:
-            self._writer = asyncio.get_running_loop().create_task(self._work(ready))
-
-    async def _work(self, session: Session) -> None:
-        """Do what waits, one after the other; a step that the loss of the session undid waits."""
-        while self._out and session is self._session:
-            size, step = self._out.popleft()
-            self._out_bytes -= size
-            try:
-                await step(session)
-            except native.ConnectionClosedError:
-                self._out.appendleft((size, step))
-                self._out_bytes += size
-                break
-            except Exception as error:  # one that can't be done must not stop those behind it
-                self._report(error)
-        self._writer = None
-        self._write()
 
     # -- subscribing
 
@@ -304,6 +279,7 @@ class NatsPyBus:
         max_msgs: int = 0,
         pending_msgs_limit: int = PENDING_MSGS_LIMIT,
         pending_bytes_limit: int = PENDING_BYTES_LIMIT,
+        pending_policy: PendingPolicy = "drop_new",
     ) -> Subscription:
         """See `Bus.subscribe`.
 
@@ -324,6 +300,7 @@ class NatsPyBus:
             max_msgs=max_msgs,
             pending_msgs_limit=pending_msgs_limit,
             pending_bytes_limit=pending_bytes_limit,
+            pending_policy=pending_policy,
             on_unsub=self._unsubscribe,
             on_end=self._forget,
             flush=self.flush,
@@ -371,7 +348,7 @@ class NatsPyBus:
                 else:
                     await session.drain(made)
 
-        self._do(step)
+        self._outbox.do(step)
 
     # -- requests and the rest
 
@@ -385,9 +362,35 @@ class NatsPyBus:
         """See `Bus.request`."""
         return await self._requests.request(subject, payload, timeout, headers)
 
+    def request_many(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        timeout: float = 0.5,
+        headers: HeadersLike | None = None,
+        *,
+        stall: float | None = None,
+        max_msgs: int = 0,
+        sentinel: Callable[[Msg], bool] | None = None,
+    ) -> AsyncIterator[Msg]:
+        """See `Bus.request_many`."""
+        return self._requests.request_many(
+            subject,
+            payload,
+            timeout,
+            headers,
+            stall=stall,
+            max_msgs=max_msgs,
+            sentinel=sentinel,
+        )
+
     def new_inbox(self) -> str:
         """A fresh reply subject."""
         return f"{self._inbox}.i.{unique()}"
+
+    async def ready(self) -> None:
+        """See `Bus.ready`."""
+        await self._outbox.ready()
 
     async def flush(self, timeout: float = 10.0) -> None:
         """See `Bus.flush`."""
@@ -409,17 +412,17 @@ class NatsPyBus:
         self._barriers.add(barrier)
         try:
             async with asyncio.timeout(timeout):
-                self._do(step)
+                self._outbox.do(step)
                 await barrier
         except TimeoutError:
             raise RequestTimeout("PING", timeout) from None
         finally:
             self._barriers.discard(barrier)
 
-    async def rtt(self) -> float:
+    async def rtt(self, timeout: float = 10.0) -> float:
         """See `Bus.rtt`."""
         began = self._timers.now()
-        await self.flush()
+        await self.flush(timeout)
         return self._timers.now() - began
 
     async def drain(self) -> None:
@@ -449,13 +452,12 @@ class NatsPyBus:
             subscription.end()
             subscription.discard()
             subscription.stop()
-        self._out.clear()
-        self._out_bytes = 0
         self._timers.close()
-        for task in (self._reconnecting, self._writer):
-            if task is not None and task is not asyncio.current_task():
-                task.cancel()
-                await asyncio.wait([task])
+        task = self._reconnecting
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.wait([task])
+        await self._outbox.close()
         if session is not None:
             await session.close()
         self._callbacks.call(self.options.closed_cb)

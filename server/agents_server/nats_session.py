@@ -23,12 +23,13 @@ from agents_core.errors import (
     AgentsError,
     AuthorizationError,
     PermissionsViolation,
+    SubscriptionRefused,
     TransportError,
 )
 from agents_core.nats import commands, faults
 from agents_core.nats.auth import Login
 from agents_core.nats.options import Options
-from agents_core.nats.servers import Server, public
+from agents_core.nats.servers import Server
 from agents_server.tcp import context_of, reason
 
 CLOSE_S = 2.0
@@ -120,11 +121,11 @@ class Session:
         on_lost: Callable[[Session, AgentsError | None], None],
     ) -> None:
         self.server = server
-        self.url = public(server.url)
+        self.url = server.url
         self._options = options
         self._on_error, self._on_learned = on_error, on_learned
         self._on_lame_duck, self._on_lost = on_lame_duck, on_lost
-        self._client = _Client(server.url, options)
+        self._client = _Client(server.uri, options)
         self._open = False
         self._told: Exception | None = None
         self._pings: set[asyncio.Task[float]] = set()
@@ -136,9 +137,9 @@ class Session:
         return self._client.max_payload
 
     @property
-    def learned(self) -> list[str]:
-        """Addresses of other servers of the cluster."""
-        return [url.netloc for url in self._client.discovered_servers]
+    def info(self) -> dict[str, object]:
+        """What nats-py tells of the server's INFO: the addresses of others of its cluster."""
+        return {"connect_urls": [url.netloc for url in self._client.discovered_servers]}
 
     # -- its life
 
@@ -151,7 +152,7 @@ class Session:
             InvalidCredentials: they can't be read or had.
         """
         seconds = self._options.connect_timeout
-        self._client.login = await self._options.login(self.server.url)
+        self._client.login = await self._options.login(self.server.uri)
         token = _reading.set(
             self
         )  # nats-py's tasks inherit it, so that `_Deaf` knows whose they are
@@ -175,7 +176,7 @@ class Session:
 
     def _arguments(self) -> dict[str, Any]:
         """Our options as nats-py's; it takes fractions of seconds where it says `int`."""
-        options, url = self._options, self.server.url
+        options, url = self._options, self.server.uri
         return {
             "servers": url._replace(netloc=url.netloc.rpartition("@")[2]).geturl(),
             "error_cb": self._failed,
@@ -194,7 +195,7 @@ class Session:
             "ping_interval": options.ping_interval,
             "tls": None if options.tls is None else context_of(options.tls_settings()),
             "tls_handshake_first": options.tls_handshake_first,
-            "tls_hostname": options.tls_hostname or None,
+            "tls_hostname": options.tls_hostname or self.server.tls_name or None,
         }
 
     async def close(self) -> None:
@@ -253,7 +254,7 @@ class Session:
             return TransportError(self.url, reason(error))
         text = str(error).removeprefix("nats: ").strip("'")
         found = faults.classify(text)
-        if isinstance(found, AuthorizationError | PermissionsViolation):
+        if isinstance(found, AuthorizationError | PermissionsViolation | SubscriptionRefused):
             return found
         if isinstance(error, native.AuthorizationError):
             return AuthorizationError(text)

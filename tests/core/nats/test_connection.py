@@ -180,7 +180,7 @@ async def test_lost_while_tls_begins() -> None:
 async def test_a_pipe_that_opens_after_the_attempt_was_given_up_is_closed() -> None:
     server = ScriptedServer()
     url = urlsplit("nats://one")
-    late = Connection(Server(url), lambda *_: None, lambda *_: None)
+    late = Connection(Server(url), lambda *_: None, lambda *_: None, lambda: None)
     late.close()
     transport = await server.dial(url, late, nats.Options().tls_settings(), {})
     assert transport.is_closing()

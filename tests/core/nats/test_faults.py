@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from agents_core.errors import AuthorizationError, PermissionsViolation, ServerError
-from agents_core.nats.faults import classify, queue_of, sid_of
+from agents_core.errors import (
+    AuthorizationError,
+    PermissionsViolation,
+    ServerError,
+    SubscriptionRefused,
+)
+from agents_core.nats.faults import classify, may_close
 
 
 @pytest.mark.parametrize(
@@ -19,37 +24,47 @@ from agents_core.nats.faults import classify, queue_of, sid_of
     ],
 )
 def test_about_who_we_are(text: str) -> None:
-    assert type(classify(text)) is AuthorizationError
+    error = classify(text)
+    assert type(error) is AuthorizationError
+    assert may_close(error)
 
 
 @pytest.mark.parametrize(
     ("text", "operation", "subject", "queue", "sid"),
     [
-        ('Permissions Violation for Publish to "a.b"', "publish", "a.b", "", b""),
-        ('Permissions Violation for Publish with Reply of "r"', "publish", "r", "", b""),
-        ('permissions violation for subscription to "a"', "subscription", "a", "", b""),
+        ('Permissions Violation for Publish to "a.b"', "publish", "a.b", "", ""),
+        ('Permissions Violation for Publish with Reply of "r"', "publish", "r", "", ""),
+        ('permissions violation for subscription to "a"', "subscription", "a", "", ""),
         (
             'Permissions Violation for Subscription to "a" using queue "q" (sid "7")',
             "subscription",
             "a",
             "q",
-            b"7",
+            "7",
         ),
         (
             'Permissions Violation for Subscription to "a", too many tokens',
             "subscription",
             "a",
             "",
-            b"",
+            "",
         ),
     ],
 )
-def test_about_one_subject(text: str, operation: str, subject: str, queue: str, sid: bytes) -> None:
+def test_about_one_subject(text: str, operation: str, subject: str, queue: str, sid: str) -> None:
     error = classify(text)
     assert isinstance(error, PermissionsViolation)
     assert (error.operation, error.subject) == (operation, subject)
-    assert (queue_of(text), sid_of(text)) == (queue, sid)
+    assert (error.queue, error.sid) == (queue, sid)
     assert str(error) == f"server: {text}"
+    assert not may_close(error)
+
+
+@pytest.mark.parametrize("text", ["maximum subscriptions exceeded", "Invalid Subject"])
+def test_about_a_subscription_that_is_not_named(text: str) -> None:
+    error = classify(text)
+    assert type(error) is SubscriptionRefused
+    assert not may_close(error)
 
 
 @pytest.mark.parametrize(
@@ -63,4 +78,10 @@ def test_about_one_subject(text: str, operation: str, subject: str, queue: str, 
     ],
 )
 def test_merely_words(text: str) -> None:
-    assert type(classify(text)) is ServerError
+    error = classify(text)
+    assert type(error) is ServerError
+    assert may_close(error)
+
+
+def test_a_complaint_about_one_message_is_not_about_the_connection() -> None:
+    assert not may_close(classify("Invalid Publish Subject"))

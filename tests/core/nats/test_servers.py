@@ -65,9 +65,9 @@ def test_no_server_at_all() -> None:
 
 def test_servers_are_taken_in_turn() -> None:
     servers = pool("a", "b", "c")
-    assert [servers.next().url.hostname for _ in range(4)] == ["a", "b", "c", "a"]
+    assert [servers.next().uri.hostname for _ in range(4)] == ["a", "b", "c", "a"]
     first = servers.next()
-    servers.remove(first)
+    servers.failed(first, TransportError("a", "refused"), 0, patient=False)
     assert len(servers) == 2
     assert servers.urls == ["nats://c:4222", "nats://a:4222"]
 
@@ -98,7 +98,7 @@ def test_learned_servers_are_reached_as_the_current_one() -> None:
     assert servers.learn(["b:443"], current) == ["wss://b:443/path?q=1"]
     servers.next()
     learned = servers.next()
-    assert credentials(learned.url) == {"user": "u", "pass": "p"}
+    assert credentials(learned.uri) == {"user": "u", "pass": "p"}
 
 
 def test_what_is_no_address_is_passed_over() -> None:

@@ -1,0 +1,169 @@
+"""What one client is subscribed to, over all its connections."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Set
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from agents_core.bus import Callback, PendingPolicy, Stats
+from agents_core.errors import PermissionsViolation, ServerError
+from agents_core.nats import commands
+from agents_core.nats.connection import Connection
+from agents_core.nats.subject import check_queue, check_subject
+from agents_core.nats.subscription import Subscription
+
+if TYPE_CHECKING:
+    from agents_core.bus import Subscription as Interest
+
+
+class Subscriptions(dict[bytes, Subscription]):
+    """The subscriptions of a client by the id that the server names with each message.
+
+    Args:
+        flush: the client's barrier.
+        on_error: told about slow consumers and about what a callback raises.
+        stats: the client's counters.
+
+    Attributes:
+        connection: where they are registered; None while there is none.
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[], Awaitable[None]],
+        on_error: Callable[[Exception], None],
+        stats: Stats,
+    ) -> None:
+        super().__init__()
+        self.connection: Connection | None = None
+        self._flush, self._on_error, self._stats = flush, on_error, stats
+        self._made: WeakSet[Subscription] = WeakSet()  # ended ones too: a callback may still run
+        self._last_sid = 0
+
+    def add(
+        self,
+        subject: str,
+        queue: str,
+        cb: Callback | None,
+        *,
+        max_msgs: int,
+        pending_msgs_limit: int,
+        pending_bytes_limit: int,
+        pending_policy: PendingPolicy,
+    ) -> Subscription:
+        """Begin one; see `Bus.subscribe`."""
+        check_subject(subject, wildcards=True)
+        if queue:
+            check_queue(queue)
+        self._last_sid += 1
+        subscription = Subscription(
+            subject,
+            queue,
+            cb,
+            max_msgs=max_msgs,
+            pending_msgs_limit=pending_msgs_limit,
+            pending_bytes_limit=pending_bytes_limit,
+            pending_policy=pending_policy,
+            sid=b"%d" % self._last_sid,
+            on_unsub=self._unsub,
+            on_end=self._forget,
+            flush=self._flush,
+            on_error=self._on_error,
+            stats=self._stats,
+        )
+        self[subscription.sid] = subscription
+        self._made.add(subscription)
+        if self.connection is not None:
+            self._register(self.connection, subscription)
+        return subscription
+
+    # -- connections
+
+    def register(self, connection: Connection, known: Set[bytes] = frozenset()) -> None:
+        """Tell a new connection's server about all of them, but for those that it knows."""
+        self.connection = connection
+        for sid in known - self.keys():  # ended meanwhile
+            connection.send(commands.unsub(sid))
+        for subscription in list(self.values()):
+            if subscription.sid not in known:
+                self._register(connection, subscription)
+
+    def share(self, connection: Connection, replies: Interest | None) -> set[bytes]:
+        """Tell another server, too, about those that two may serve at once.
+
+        Of a queue group one member gets each message, and only the first reply counts.
+        Returns their ids.
+        """
+        shared = set()
+        for subscription in list(self.values()):
+            if (subscription.queue or subscription is replies) and not subscription.max_msgs:
+                self._register(connection, subscription)
+                shared.add(subscription.sid)
+        return shared
+
+    def withdraw(self) -> None:
+        """Have the server send no more for any of them; they go on on another connection."""
+        for subscription in self.values():
+            self._unsub(subscription, 0)
+
+    def _register(self, connection: Connection, subscription: Subscription) -> None:
+        """SUB, and for one that ends by itself the count that is left: the server's begins anew."""
+        sid = subscription.sid
+        subscription.registered = subscription.received
+        connection.send(commands.sub(subscription.subject, sid, subscription.queue))
+        if subscription.max_msgs:
+            connection.send(commands.unsub(sid, subscription.max_msgs - subscription.received))
+
+    def _unsub(self, subscription: Subscription, limit: int) -> None:
+        """UNSUB, at once or after `limit` messages, of which the server counts its own."""
+        if self.connection is not None:
+            left = limit - subscription.registered if limit else 0
+            self.connection.send(commands.unsub(subscription.sid, left))
+
+    def _forget(self, subscription: Subscription) -> None:
+        self.pop(subscription.sid, None)
+
+    # -- endings
+
+    def refuse(self, error: ServerError) -> None:
+        """The server refused one: end it, so that its reader hears why and it is not asked again.
+
+        A permissions violation names it by id, or by subject and queue group. Other texts name
+        none: servers take commands in order, so it is the newest that has not received anything.
+        """
+        if isinstance(error, PermissionsViolation):
+            wanted = error.subject, error.queue
+            for subscription in list(self.values()):
+                named = (subscription.subject, subscription.queue) == wanted
+                if subscription.sid.decode() == error.sid or (not error.sid and named):
+                    subscription.end(error)
+        else:
+            unproven = (s for s in reversed(self.values()) if s.received == s.registered)
+            if (newest := next(unproven, None)) is not None:
+                newest.end(error)
+
+    async def drain(self, replies: Interest | None) -> None:
+        """End all but the one for replies, as handlers may still ask; return when all is handled.
+
+        Raises:
+            NotConnected: the connection is down; what has arrived is still delivered.
+        """
+        ending = [s for s in self.values() if s is not replies]
+        for subscription in ending:
+            self._unsub(subscription, 0)
+        try:
+            await self._flush()
+        finally:
+            for subscription in ending:
+                subscription.finish()
+        for subscription in ending:
+            await subscription.handled()
+
+    def close(self) -> None:
+        """End all at once; what waits in them is dropped, and their callbacks are cancelled."""
+        for subscription in list(self.values()):
+            subscription.end()
+            subscription.discard()
+        for subscription in list(self._made):
+            subscription.stop()
