@@ -137,7 +137,7 @@ class Connector(Generic[T]):
     async def _try_or_tell(self, server: Server) -> T | None:
         try:
             return await self._try(server)
-        except AgentsError as error:
+        except Exception as error:  # whoever's fault it is, it must not end the reconnecting
             self._on_error(error)
             self._failed(server, error, self._options.max_reconnect_attempts)
             return None
@@ -149,6 +149,6 @@ class Connector(Generic[T]):
         self._answered_at = self._loop.time()
         return made
 
-    def _failed(self, server: Server, error: AgentsError, limit: int) -> None:
+    def _failed(self, server: Server, error: Exception, limit: int) -> None:
         patient = self._options.ignore_auth_error_abort
         self.servers.failed(server, error, limit, patient=patient)

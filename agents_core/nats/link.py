@@ -191,8 +191,6 @@ class Link:
     def _arrived(self, task: asyncio.Task[None]) -> None:
         if self._under_way is task:
             self._under_way = None
-        if not task.cancelled() and (error := task.exception()) is not None:
-            raise error  # a fault of ours: for the event loop's exception handler
 
     def leave(self) -> None:
         """Leave the server, after what was written is on its way, and connect anew."""

@@ -75,14 +75,14 @@ class Outbox:
         self._calls += 1
         if self._calls % FAIR_CALLS == 0:  # a loop that only publishes must not be alone
             await asyncio.sleep(0)
-        while self.size * 2 > self.limit:
-            if self._closed:
-                raise ConnectionClosed()
+        while self.size * 2 > self.limit and not self._closed:
             if self.connection is not None and not self.connection.paused:
                 await asyncio.sleep(0)  # it is written at the end of this turn
                 continue
             self._room.clear()
             await self._room.wait()
+        if self._closed:
+            raise ConnectionClosed()
 
     def wake(self) -> None:
         """There may be room again: who waits for it looks."""
@@ -93,4 +93,5 @@ class Outbox:
         self._closed = True
         self.connection = None
         self._held.clear()
+        self._held_bytes = 0
         self.wake()

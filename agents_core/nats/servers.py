@@ -134,7 +134,7 @@ class Servers:
         """Have this one tried now: it moves to the end of the pool."""
         self._pool = [*(s for s in self._pool if s is not server), server]
 
-    def failed(self, server: Server, error: AgentsError, limit: int, *, patient: bool) -> None:
+    def failed(self, server: Server, error: Exception, limit: int, *, patient: bool) -> None:
         """An attempt failed: a server that was tried `limit` times in a row is given up.
 
         A negative limit means never. Unless `patient`, the same refusal twice in a row is final,

@@ -11,43 +11,22 @@ fresh subjects, so buses may be used again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import Callable
 
 from agents_core.bus import Bus, Status
 from agents_core.errors import (
-    AgentsError,
     ConnectionClosed,
     InvalidHeader,
     InvalidSubject,
     MaxPayloadExceeded,
     NoResponders,
-    RequestTimeout,
 )
 from agents_core.ids import unique
 from agents_core.nats.msg import Msg
-
-Check: TypeAlias = Callable[[Bus, Bus], Awaitable[None]]
-
-SECONDS_MAX = 10.0
-"""A message that takes longer will not come."""
+from agents_core.testing import bus_bounds, bus_requests
+from agents_core.testing.check import SECONDS_MAX, Check, Raises
 
 ORDERED_MSGS = 1000
-
-
-class _Raises:
-    """`with _Raises(NoResponders):` fails unless that is raised."""
-
-    def __init__(self, kind: type[AgentsError]) -> None:
-        self._kind = kind
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        if kind is None:
-            raise AssertionError(f"{self._kind.__name__} was not raised")
-        return issubclass(kind, self._kind)
 
 
 async def carries_payload_reply_and_headers(one: Bus, other: Bus) -> None:
@@ -191,77 +170,32 @@ async def ends_at_once(one: Bus, other: Bus) -> None:
     await other.flush()
     one.publish(subject)
     await one.flush()
-    with _Raises(ConnectionClosed):
+    with Raises(ConnectionClosed):
         await subscription.next_msg(SECONDS_MAX)
-
-
-async def drops_the_newest_beyond_the_bound(one: Bus, other: Bus) -> None:
-    """A slow reader keeps `pending_msgs_limit` messages; more are dropped and counted."""
-    subject = f"bus.{unique()}"
-    slow = await other.subscribe(subject, pending_msgs_limit=3)
-    small = await other.subscribe(subject, pending_bytes_limit=3)
-    last = await other.subscribe(f"{subject}.last")
-    await other.flush()
-    for number in range(10):
-        one.publish(subject, str(number).encode())
-    one.publish(f"{subject}.last")
-    await last.next_msg(SECONDS_MAX)
-    for subscription in (slow, small):
-        assert (subscription.pending_msgs, subscription.dropped) == (3, 7), (
-            "not what the bound says"
-        )
-        assert (await subscription.next_msg(SECONDS_MAX)).data == b"0", "the oldest stay"
-    assert other.stats.dropped >= 14, "drops are counted for the bus, too"
-
-
-async def answers_requests(one: Bus, other: Bus) -> None:
-    """A request gets its own answer, also when many are under way."""
-    subject = f"bus.{unique()}"
-
-    def double(msg: Msg) -> None:
-        msg.respond(msg.data * 2, headers={"Answer": "yes"})
-
-    await other.subscribe(subject, cb=double)
-    await other.flush()
-    asked = [one.request(subject, str(n).encode(), SECONDS_MAX) for n in range(50)]
-    answers = await asyncio.gather(*asked)
-    assert [msg.data for msg in answers] == [str(n).encode() * 2 for n in range(50)], "mixed up"
-    assert answers[0].headers["Answer"] == "yes", "the headers of an answer are lost"
-
-
-async def knows_when_nobody_answers(one: Bus, other: Bus) -> None:
-    """Nobody subscribes: `NoResponders`, long before the timeout. Nobody answers: in time."""
-    subject = f"bus.{unique()}"
-    with _Raises(NoResponders):
-        await one.request(subject, b"", SECONDS_MAX)
-    await other.subscribe(subject)
-    await other.flush()
-    with _Raises(RequestTimeout):
-        await one.request(subject, b"", 0.05)
 
 
 async def refuses_what_is_no_subject(one: Bus, other: Bus) -> None:
     """Before anything is sent."""
     for subject in ("", "a b", "a..b", ".a", "a.", "a\r\nb", "a.*", "a.>"):
-        with _Raises(InvalidSubject):
+        with Raises(InvalidSubject):
             one.publish(subject)
-    with _Raises(InvalidSubject):
+    with Raises(InvalidSubject):
         one.publish("a", reply="b c")
     for subject in ("", "a b", "a.>.b", "a..b"):
-        with _Raises(InvalidSubject):
+        with Raises(InvalidSubject):
             await one.subscribe(subject)
-    with _Raises(InvalidSubject):
+    with Raises(InvalidSubject):
         await one.subscribe("a", queue="b c")
 
 
 async def refuses_what_is_too_large(one: Bus, other: Bus) -> None:
     """Headers and payload together, known before sending; the bus goes on."""
     size = one.max_payload
-    with _Raises(MaxPayloadExceeded):
+    with Raises(MaxPayloadExceeded):
         one.publish("a", bytes(size + 1))
-    with _Raises(MaxPayloadExceeded):
+    with Raises(MaxPayloadExceeded):
         one.publish("a", bytes(size), headers={"A": "b"})
-    with _Raises(InvalidHeader):
+    with Raises(InvalidHeader):
         one.publish("a", headers={"A": "b\r\nc"})
     await one.flush()
 
@@ -299,7 +233,7 @@ async def drains_a_subscription(one: Bus, other: Bus) -> None:
     await waiting.drain()
     assert len(taken) == 100, f"{len(taken)} of 100 were handled"
     assert len([msg async for msg in waiting]) == 100, "what waits is still there"
-    with _Raises(NoResponders):
+    with Raises(NoResponders):
         await one.request(subject, b"", SECONDS_MAX)
 
 
@@ -356,17 +290,19 @@ async def is_over_when_closed(one: Bus, other: Bus) -> None:
     await asyncio.sleep(0)
     await other.close()
     for told in (waits, asks):
-        with _Raises(ConnectionClosed):
+        with Raises(ConnectionClosed):
             await told
     assert other.status is Status.CLOSED
-    with _Raises(ConnectionClosed):
+    with Raises(ConnectionClosed):
         other.publish(subject)
-    with _Raises(ConnectionClosed):
+    with Raises(ConnectionClosed):
         await other.subscribe(subject)
-    with _Raises(ConnectionClosed):
+    with Raises(ConnectionClosed):
         await other.request(subject)
-    with _Raises(ConnectionClosed):
+    with Raises(ConnectionClosed):
         await other.flush()
+    with Raises(ConnectionClosed):
+        await other.ready()
     await other.close()
 
 
@@ -389,9 +325,8 @@ CHECKS: tuple[Check, ...] = (
     ends_by_count,
     counts_from_the_beginning,
     ends_at_once,
-    drops_the_newest_beyond_the_bound,
-    answers_requests,
-    knows_when_nobody_answers,
+    *bus_bounds.CHECKS,
+    *bus_requests.CHECKS,
     refuses_what_is_no_subject,
     refuses_what_is_too_large,
     flush_is_a_barrier,

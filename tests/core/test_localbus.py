@@ -280,3 +280,18 @@ async def test_slow_readers_are_counted() -> None:
     await bus.flush()
     assert bus.stats.dropped == 2
     await bus.close()
+
+
+async def test_room_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(localbus, "IN_FLIGHT_MAX", 10)
+    bus = LocalBus()
+    taken: list[Msg] = []
+    await bus.subscribe("a", cb=taken.append)
+    for _ in range(100):
+        bus.publish("a")
+        await bus.ready()
+    await bus.flush()
+    assert len(taken) == 100
+    await bus.close()
+    with pytest.raises(ConnectionClosed):
+        await bus.ready()

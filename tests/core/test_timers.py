@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from agents_core.timers import CANCELLED_MAX, Timers
 from tests.core.nats.scripted import unhandled, until
 
@@ -83,3 +85,32 @@ async def test_a_call_that_comes_early_looks_again() -> None:
     timers._fire()
     assert not fired
     await until(lambda: fired)
+
+
+async def test_a_timeout_on_the_heap() -> None:
+    timers = Timers()
+    async with timers.timeout(60):
+        await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        async with timers.timeout(0.001):
+            await asyncio.Event().wait()
+    with pytest.raises(ValueError, match="its own"):
+        async with timers.timeout(60):
+            raise ValueError("its own")
+    timers.close()
+
+
+async def test_a_timeout_is_not_taken_for_a_cancellation_from_outside() -> None:
+    timers, begun = Timers(), asyncio.Event()
+
+    async def wait() -> None:
+        async with timers.timeout(60):
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(wait())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    timers.close()

@@ -15,6 +15,7 @@ from agents_core.errors import (
     InvalidSubject,
     MaxPayloadExceeded,
     NotConnected,
+    OutboundBufferFull,
     PermissionsViolation,
     RequestTimeout,
     ServerError,
@@ -424,3 +425,45 @@ async def test_new_inboxes_are_private_and_distinct() -> None:
         assert first.startswith("_INBOX_me.")
     with pytest.raises(InvalidSubject):
         await nats.connect("nats://one", inbox_prefix="a.*", dialer=ScriptedServer())
+
+
+async def test_what_the_server_says_of_itself() -> None:
+    async with session() as (nc, _, _):
+        assert nc.server_info["version"] == "2.15.1"
+        nc.server_info.clear()
+        assert nc.server_info
+
+
+async def test_the_states_in_nats_pys_words() -> None:
+    async with session() as (nc, peer, server):
+        changes = nc.status_changes()
+        words = []
+        server.down = {"one"}
+        peer.cut()
+        async for _ in changes:
+            words.append((nc.is_connected, nc.is_reconnecting, nc.is_draining, nc.is_closed))
+            if nc.is_reconnecting:
+                server.down = ()
+            if nc.is_connected and not nc.is_draining:
+                draining = asyncio.create_task(nc.drain())
+        await draining
+        assert words == [
+            (False, True, False, False),
+            (True, False, False, False),
+            (True, False, True, False),
+            (False, False, False, True),
+        ]
+
+
+async def test_barriers_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents_core.nats.client.PINGS_MAX", 2)
+    async with session() as (nc, peer, server):
+        del server.answers["PING"]
+        waiting = [asyncio.create_task(nc.flush()) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(OutboundBufferFull):
+            await nc.flush()
+        peer.send(b"PONG\r\nPONG\r\n")
+        await asyncio.gather(*waiting)
+        server.answers["PING"] = b"PONG\r\n"
+        await nc.flush()

@@ -414,6 +414,7 @@ async def test_a_lame_duck_is_left_without_a_gap() -> None:
         new.send(b"PONG\r\n")  # of the handshake
         await new.expect("PING")
         assert [c.words[1] for c in new.commands if c.verb == "SUB"] == []
+        new.send(info(max_payload=7))
         assert nc.url == "nats://one:4222"  # as long as the other has not answered
         await ended.unsubscribe()
         new.message("work", b"1", sid=2)  # what two may serve is served by both
@@ -421,6 +422,7 @@ async def test_a_lame_duck_is_left_without_a_gap() -> None:
         await old.expect("PING")
         nc.publish("later", b"in order")
         flushing = asyncio.create_task(nc.flush())
+        assert nc.max_payload == 1024 * 1024
         old.message("plain", b"2")
         old.message("counted", b"3", sid=3)
         old.message("work", b"4", sid=2)
@@ -438,6 +440,7 @@ async def test_a_lame_duck_is_left_without_a_gap() -> None:
         assert (await asking).data == b"late, and in time"
         assert seen == [b"1", b"2", b"4"]
         assert counted.received == 1
+        assert nc.max_payload == 7
         assert (nc.url, nc.stats.reconnects) == ("nats://two:4222", 1)
         server.answers["PING"] = b"PONG\r\n"
 
@@ -571,7 +574,10 @@ async def test_the_end_while_another_server_takes_over(how: str) -> None:
             await new.wait_closed()
             await reached(nc, Status.CONNECTED)
         elif how == "close":
+            draining = asyncio.create_task(nc.drain())
+            await asyncio.sleep(0)
             await nc.close()
+            await draining
             await new.wait_closed()
             await old.wait_closed()
         else:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from typing import Any
 
 import pytest
 
+from agents_core import nats
+from agents_core.bus import PENDING_MSGS_LIMIT, Status
 from agents_core.errors import (
+    ConnectionClosed,
     InvalidSubject,
     NoResponders,
     NotConnected,
     OutboundBufferFull,
     PermissionsViolation,
     RequestTimeout,
+    SlowConsumer,
 )
 from agents_core.localbus import LocalBus
 from agents_core.nats import requests
-from tests.core.nats.scripted import session
+from tests.core.nats.scripted import reached, session
 
 NOBODY = b"NATS/1.0 503\r\n\r\n"
 
@@ -142,3 +148,146 @@ async def test_open_requests_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
         task.cancel()
     await asyncio.wait(asking)
     await bus.close()
+
+
+# -- several answers
+
+
+async def many(nc: nats.Client, *, timeout: float = 20, **ends: Any) -> list[bytes]:
+    return [msg.data async for msg in nc.request_many("a", b"?", timeout, **ends)]
+
+
+async def test_all_answers_until_the_time_is_over() -> None:
+    async with session() as (nc, peer, _):
+        asking = asyncio.create_task(many(nc, timeout=0.05))
+        reply = (await peer.expect("PUB")).words[2]
+        for payload in (b"1", b"2", b""):
+            peer.message(reply, payload)
+        assert await asking == [b"1", b"2", b""]
+        peer.message(reply, b"late")
+        await nc.flush()
+        assert not nc._requests._many
+
+
+async def test_an_end_by_count_by_silence_and_by_a_mark() -> None:
+    async with session() as (nc, peer, _):
+        ends = ({"max_msgs": 2}, {"stall": 0.01}, {"sentinel": requests.is_empty})
+        for end in ends:
+            asking = asyncio.create_task(many(nc, **end))
+            reply = (await peer.expect("PUB")).words[2]
+            peer.message(reply, b"1")
+            peer.message(reply, b"2")
+            if "sentinel" in end:
+                peer.message(reply, b"")
+            assert await asking == [b"1", b"2"]
+            assert not nc._requests._many
+
+
+async def test_silence_is_counted_from_the_first_answer_on() -> None:
+    async with session() as (nc, peer, _):
+        asking = asyncio.create_task(many(nc, stall=0.001))
+        reply = (await peer.expect("PUB")).words[2]
+        waited = asyncio.get_running_loop().create_future()
+        nc._timers.after(0.02, lambda: waited.set_result(None))
+        await waited
+        peer.message(reply, b"1")
+        assert await asking == [b"1"]
+
+
+@pytest.mark.parametrize("stall", [0.0, -1.0, 0.05, 1.0])
+async def test_a_silence_that_makes_no_sense_is_none(stall: float) -> None:
+    async with session() as (nc, peer, _):
+        asking = asyncio.create_task(many(nc, timeout=0.05, stall=stall))
+        peer.message((await peer.expect("PUB")).words[2], b"1")
+        assert await asking == [b"1"]
+
+
+async def test_what_came_in_time_is_delivered_to_a_reader_that_takes_its_own() -> None:
+    async with session() as (nc, peer, _):
+        replies = nc.request_many("a", b"?", 0.02, stall=0.01)
+        first = asyncio.ensure_future(anext(replies))
+        reply = (await peer.expect("PUB")).words[2]
+        for payload in (b"1", b"2"):
+            peer.message(reply, payload)
+        assert (await first).data == b"1"
+        over = asyncio.get_running_loop().create_future()
+        nc._timers.after(0.05, lambda: over.set_result(None))
+        await over
+        peer.message(reply, b"late")
+        await nc.flush()
+        assert [msg.data async for msg in replies] == [b"2"]
+
+
+async def test_nobody_is_there_to_answer() -> None:
+    async with session() as (nc, peer, _):
+        asking = asyncio.create_task(many(nc))
+        peer.message((await peer.expect("PUB")).words[2], headers=NOBODY)
+        with pytest.raises(NoResponders):
+            await asking
+
+
+async def test_answers_that_can_not_come_any_more() -> None:
+    async with session() as (nc, peer, server):
+        asking = asyncio.create_task(many(nc))
+        peer.message((await peer.expect("PUB")).words[2], b"1")
+        await nc.flush()
+        peer.cut()
+        with pytest.raises(NotConnected):
+            await asking
+        with pytest.raises(NotConnected):
+            await many(nc)
+        await reached(nc, Status.CONNECTED)
+        again = await server.accept()
+        other = asyncio.create_task(many(nc, max_msgs=1))
+        reply = (await again.expect("PUB")).words[2]
+        refused = asyncio.create_task(many(nc))
+        refused_reply = (await again.expect("PUB")).words[2]
+        again.error(f'Permissions Violation for Publish with Reply of "{refused_reply}"')
+        with pytest.raises(PermissionsViolation):
+            await refused
+        again.message(reply, b"1")
+        assert await other == [b"1"]
+        closed = asyncio.create_task(many(nc))
+        await again.expect("PUB")
+        await nc.close()
+        with pytest.raises(ConnectionClosed):
+            await closed
+
+
+async def test_more_answers_than_a_reader_may_let_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with session() as (nc, peer, _):
+        replies = nc.request_many("a", b"?", 20)
+        first = asyncio.ensure_future(anext(replies))
+        reply = (await peer.expect("PUB")).words[2].encode()
+        peer.send(b"MSG %b 1 0\r\n\r\n" % reply * (PENDING_MSGS_LIMIT + 2))
+        await first
+        with pytest.raises(SlowConsumer):
+            [msg async for msg in replies]
+
+
+async def test_who_breaks_off_leaves_nothing_behind() -> None:
+    async with session() as (nc, peer, _):
+        async with contextlib.aclosing(nc.request_many("a", b"?", 20)) as replies:
+            first = asyncio.ensure_future(anext(replies))
+            peer.message((await peer.expect("PUB")).words[2], b"1")
+            await first
+        assert not nc._requests._many
+        with pytest.raises(ValueError, match="a fault of the user's"):
+
+            def fails(_: nats.Msg) -> bool:
+                raise ValueError("a fault of the user's")
+
+            asking = asyncio.create_task(many(nc, sentinel=fails))
+            peer.message((await peer.expect("PUB")).words[2], b"1")
+            await asking
+        assert not nc._requests._many
+
+
+async def test_a_question_to_many_that_can_not_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with session() as (nc, _, _):
+        with pytest.raises(InvalidSubject):
+            [msg async for msg in nc.request_many("a b")]
+        assert not nc._requests._many
+        monkeypatch.setattr(requests, "REQUESTS_MAX", 0)
+        with pytest.raises(OutboundBufferFull):
+            await many(nc)

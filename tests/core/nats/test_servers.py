@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from agents_core.errors import AgentsError, TransportError, Unsupported
+from agents_core.errors import AgentsError, AuthorizationError, TransportError, Unsupported
 from agents_core.nats.servers import LEARNED_MAX, Servers, credentials, parse_url, public
 
 
@@ -114,3 +114,78 @@ def test_no_more_are_learned_than_a_cluster_has() -> None:
     for step in range(3):
         servers.learn([f"h{step}-{index}:1" for index in range(LEARNED_MAX + 10)], current)
         assert len(servers) == LEARNED_MAX + 1
+
+
+def test_another_pool_takes_over_the_counts_of_those_that_stay() -> None:
+    servers = pool("a", "b")
+    current = servers.next()
+    servers.learn(["c:1"], current)
+    current.reconnects = 5
+    servers.replace(["nats://x:y@a", "d"])
+    assert servers.urls == ["nats://a:4222", "nats://d:4222"]
+    assert [server.reconnects for server in servers] == [5, 0]
+    servers.learn(["c:1"], current)  # who is connected to a server that is no longer wanted
+    assert servers.urls == ["nats://a:4222", "nats://d:4222", "nats://c:1"]
+    with pytest.raises(Unsupported):
+        servers.replace(["e", "http://f"])
+    with pytest.raises(TransportError, match="no server was given"):
+        servers.replace([])
+    assert len(servers) == 3
+
+
+def test_another_pool_is_shuffled_like_the_first() -> None:
+    urls = [f"h{index}" for index in range(20)]
+    servers = Servers(["a"], shuffle=True, rng=Random(7))
+    servers.replace(urls)
+    assert sorted(servers.urls) == sorted(pool(*urls).urls)
+    assert servers.urls != pool(*urls).urls
+
+
+def test_learned_servers_are_shuffled_only_where_the_given_ones_are() -> None:
+    addresses = [f"h{index}:1" for index in range(20)]
+    wanted = [f"nats://{address}" for address in addresses]
+    for shuffle in (False, True):
+        servers = Servers(["a"], shuffle=shuffle, rng=Random(7))
+        servers.learn(addresses, servers.next())
+        assert (servers.urls[1:] == wanted) is not shuffle
+        assert sorted(servers.urls[1:]) == sorted(wanted)
+
+
+@pytest.mark.parametrize(
+    ("current", "learned", "name"),
+    [
+        ("tls://nats.example", "10.0.0.2:4222", "nats.example"),
+        ("tls://nats.example", "[2001:db8::2]:4222", "nats.example"),
+        ("tls://nats.example", "two.example:4222", ""),
+        ("tls://10.0.0.1", "10.0.0.2:4222", ""),
+    ],
+)
+def test_a_server_that_is_learned_by_address_has_the_certificate_of_the_others(
+    current: str, learned: str, name: str
+) -> None:
+    servers = pool(current)
+    servers.learn([learned], servers.next())
+    servers.next()
+    found = servers.next()
+    assert found.tls_name == name
+    servers.learn([learned, "10.0.0.3:4222"], found)  # also when it is learned from a learned one
+    last = next(server for server in servers if "10.0.0.3" in server.url)
+    assert last.tls_name == (name or ("two.example" if "two" in learned else ""))
+
+
+@pytest.mark.parametrize(
+    ("limit", "patient", "left"), [(-1, False, 0), (-1, True, 1), (3, True, 0)]
+)
+def test_who_is_given_up(limit: int, patient: bool, left: int) -> None:
+    servers = pool("a")
+    server = servers.next()
+    for attempt in range(1, 4):
+        server.reconnects = attempt
+        servers.failed(server, AuthorizationError("no"), limit, patient=patient)
+    assert len(servers) == left
+
+
+def test_a_server_shows_no_credentials() -> None:
+    servers = pool("nats://user:secret@a")
+    assert "secret" not in repr(servers.next())
+    assert servers.next().url == "nats://a:4222"

@@ -13,9 +13,10 @@ from agents_core.errors import (
     PermissionsViolation,
     RequestTimeout,
     SlowConsumer,
+    Unsupported,
 )
 from agents_core.nats.msg import Msg
-from agents_core.nats.subscription import FAIR_MSGS
+from agents_core.nats.subscription import FAIR_MSGS, STATUS_BYTES_MAX, STATUS_MSGS_MAX
 from tests.core.nats.scripted import Source, until
 
 
@@ -262,3 +263,94 @@ async def test_a_callback_may_stop_its_own_subscription() -> None:
     source.deliver(b"1", b"2")
     await until(lambda: seen)
     assert seen == [b"1"]
+
+
+async def test_the_newest_are_kept_where_wanted() -> None:
+    source = Source(pending_msgs_limit=2, pending_bytes_limit=5, pending_policy="drop_old")
+    source.deliver(b"11", b"22", b"33")
+    assert (source.subscription.pending_msgs, source.subscription.dropped) == (2, 1)
+    source.deliver(b"4444")  # only alone within the bounds
+    assert (source.subscription.pending_bytes, source.subscription.dropped) == (4, 3)
+    source.deliver(b"666666")  # never within the bounds
+    assert (await source.subscription.next_msg()).data == b"4444"
+    assert source.subscription.dropped == source.stats.dropped == 4
+    assert len(source.errors) == 1
+
+
+async def test_a_gap_ends_it_where_wanted() -> None:
+    source = Source(pending_msgs_limit=1, pending_policy="error", max_msgs=2)
+    source.deliver(b"1", b"2", b"3")
+    assert source.asked == [0, "end"]
+    assert (await source.subscription.next_msg()).data == b"1"
+    with pytest.raises(SlowConsumer, match="1 messages dropped"):
+        await source.subscription.next_msg()
+    assert source.subscription.dropped == 1  # what came later is of nobody's subscription
+
+
+async def test_what_can_not_be_done_about_a_slow_reader_is_refused() -> None:
+    with pytest.raises(Unsupported, match=r"'block'.*pulls from a stream"):
+        Source(pending_policy="block")
+
+
+STATUS = b"NATS/1.0 100 Idle Heartbeat\r\n\r\n"
+
+
+@pytest.mark.parametrize("policy", ["drop_new", "drop_old", "error"])
+async def test_a_status_is_never_dropped(policy: str) -> None:
+    source = Source(pending_msgs_limit=2, pending_policy=policy)
+    take = source.subscription.deliver
+    take(Msg("a", raw_headers=STATUS))
+    source.deliver(b"1")
+    take(Msg("a", raw_headers=STATUS))
+    source.deliver(b"2")
+    take(Msg("a", raw_headers=STATUS))
+    waiting = []
+    while source.subscription.pending_msgs:
+        waiting.append(await source.subscription.next_msg())
+    expected = {"drop_new": [100, 0, 100, 100], "drop_old": [100, 100, 100], "error": [100, 0, 100]}
+    assert [msg.status for msg in waiting] == expected[policy]
+
+
+async def test_what_only_looks_like_a_status_is_bounded_too() -> None:
+    source = Source(pending_msgs_limit=1)
+    take = source.subscription.deliver
+    for _ in range(STATUS_MSGS_MAX + 2):
+        take(Msg("a", raw_headers=STATUS))
+    assert source.subscription.pending_msgs == STATUS_MSGS_MAX + 1
+    source = Source(pending_bytes_limit=1)
+    long = b"NATS/1.0 100\r\nA: %b\r\n\r\n" % bytes(STATUS_BYTES_MAX // 2)
+    for _ in range(4):
+        take = source.subscription.deliver
+        take(Msg("a", raw_headers=long))
+    assert source.subscription.pending_msgs == 1
+    take(Msg("a", b"with a payload", raw_headers=STATUS))
+    assert source.subscription.dropped == 1
+
+
+async def test_a_reader_that_stays_slow_is_reported_once() -> None:
+    source = Source(pending_msgs_limit=4)
+    source.deliver(*([b""] * 5))
+    for _ in range(10):
+        await source.subscription.next_msg()
+        source.deliver(b"", b"")
+    assert len(source.errors) == 1
+    for _ in range(2):
+        await source.subscription.next_msg()
+    source.deliver(*([b""] * 3))
+    assert len(source.errors) == 2  # it had caught up, and fell behind again
+
+
+async def test_to_wait_until_a_callback_has_ended_is_not_to_be_cancelled_with_it() -> None:
+    started = asyncio.Event()
+
+    async def hang(_: Msg) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    source = Source(hang)
+    source.deliver(b"")
+    await started.wait()
+    draining = asyncio.create_task(source.subscription.drain())
+    await asyncio.sleep(0)
+    source.subscription.stop()
+    await draining
