@@ -25,7 +25,7 @@ from agents_core.nats.msg import Msg
 from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
 from agents_core.nats.requests import Requests
 from agents_core.nats.status import StatusHolder
-from agents_core.nats.subject import check_queue, check_subject, matches
+from agents_core.nats.subject import check_subject, check_word, matches
 from agents_core.nats.subscription import Subscription
 from agents_core.timers import Timers
 
@@ -195,7 +195,7 @@ class LocalBus:
         """See `Bus.subscribe`."""
         check_subject(subject, wildcards=True)
         if queue:
-            check_queue(queue)
+            check_word(queue)
         if self.status is not Status.CONNECTED:
             raise ConnectionClosed(self.url)
         subscription = Subscription(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from agents_core.bus import (
@@ -60,6 +61,8 @@ class Client:
         self._last_error: Exception | None = None
         self._inbox = f"{options.inbox_prefix}.{unique()}"
         check_subject(self._inbox)
+        loose = options.skip_subject_validation
+        self._encode = partial(encode_publish, loose=True) if loose else encode_publish
         self._outbox = Outbox(options.pending_size)
         self._subscriptions = Subscriptions(self.flush, self._report, self._stats)
         self._requests = Requests(self, self._inbox, self._timers)
@@ -232,7 +235,7 @@ class Client:
     ) -> Awaitable[None]:
         """See `Bus.publish`."""
         outbox = self._outbox
-        frame = encode_publish(subject, payload, reply, headers, outbox.max_payload)
+        frame = self._encode(subject, payload, reply, headers, outbox.max_payload)
         connection = outbox.connection
         if connection is None:
             outbox.hold(frame)

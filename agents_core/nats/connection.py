@@ -155,9 +155,15 @@ class Connection(asyncio.Protocol):
         if self._linger is not None:
             self._linger.cancel()
         if not isinstance(exc, AgentsError):
-            text = str(exc) if exc else "the server closed the connection"
-            exc = TransportError(self.url, text)
+            exc = TransportError(self.url, str(exc) if exc else self._closed())
         self.lose(self._refusal or exc)
+
+    def _closed(self) -> str:
+        """Why a server closes without a word can only be guessed by where it did."""
+        text = "the server closed the connection"
+        if self.protocol.incomplete:
+            text += " inside a message: it was killed, or this is a slow consumer to it"
+        return text
 
     def pause_writing(self) -> None:
         """The transport's buffer is full; frames wait here, counted by `pending_bytes`."""

@@ -51,6 +51,8 @@ class Options(Identity):
             where the URL or the server asks for it. Not in a browser, which has its own.
         tls_hostname: the name to check in the certificate instead of the URL's host.
         tls_handshake_first: TLS before INFO.
+        skip_subject_validation: publish to whatever may stand in a control line, such as a subject
+            with a wildcard, which the server takes and delivers to nobody.
         inbox_prefix: of reply subjects; make it private where permissions are per user.
         pending_size: bytes that may wait to be sent, while connected or not; then
             `OutboundBufferFull`.
@@ -82,6 +84,7 @@ class Options(Identity):
     tls: object | None = None
     tls_hostname: str = ""
     tls_handshake_first: bool = False
+    skip_subject_validation: bool = False
     inbox_prefix: str = "_INBOX"
     pending_size: int = 2 * 1024 * 1024
     drain_timeout: float = 30.0

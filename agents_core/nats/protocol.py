@@ -11,7 +11,7 @@ from agents_core.nats import commands
 from agents_core.nats.headers import HeadersLike, encode_headers
 from agents_core.nats.msg import Msg
 from agents_core.nats.parser import Event, Info, Parser, Ping
-from agents_core.nats.subject import check_subject
+from agents_core.nats.subject import check_subject, check_word
 
 MAX_PAYLOAD_DEFAULT = 1024 * 1024
 """The server's default, used until its INFO says otherwise."""
@@ -21,9 +21,17 @@ SUBJECTS_MAX = 4096
 
 
 def encode_publish(
-    subject: str, payload: bytes, reply: str, headers: HeadersLike | None, max_payload: int
+    subject: str,
+    payload: bytes,
+    reply: str,
+    headers: HeadersLike | None,
+    max_payload: int,
+    *,
+    loose: bool = False,
 ) -> bytes:
     """One `PUB` or `HPUB` frame, checked here because the server would drop the connection instead.
+
+    With `loose`, subjects are checked only for what would break the control line.
 
     Raises:
         InvalidSubject: `subject` or `reply` can't be published to.
@@ -34,9 +42,9 @@ def encode_publish(
     size = len(block) + len(payload)
     if size > max_payload:
         raise MaxPayloadExceeded(size, max_payload)
-    target = _target(subject)
+    target = _loose_target(subject) if loose else _target(subject)
     if reply:
-        check_subject(reply)
+        check_word(reply) if loose else check_subject(reply)
         target = b"%b%b " % (target, reply.encode("utf-8", "surrogateescape"))
     if block:
         return b"HPUB %b%d %d\r\n%b%b\r\n" % (target, len(block), size, block, payload)
@@ -53,16 +61,24 @@ def _target(subject: str) -> bytes:
     return b"%b " % subject.encode("utf-8", "surrogateescape")
 
 
-def check_publish(subject: str, reply: str, size: int, max_payload: int) -> None:
+def _loose_target(subject: str) -> bytes:
+    check_word(subject)
+    return b"%b " % subject.encode("utf-8", "surrogateescape")
+
+
+def check_publish(
+    subject: str, reply: str, size: int, max_payload: int, *, loose: bool = False
+) -> None:
     """The checks of a publish, for buses that send no bytes too.
 
     Raises:
         InvalidSubject: `subject` or `reply` can't be published to.
         MaxPayloadExceeded: `size`, of headers and payload, is larger than `max_payload`.
     """
-    check_subject(subject)
+    check = check_word if loose else check_subject
+    check(subject)
     if reply:
-        check_subject(reply)
+        check(reply)
     if size > max_payload:
         raise MaxPayloadExceeded(size, max_payload)
 
@@ -119,6 +135,11 @@ class Protocol:
             self._pongs.append(commands.PONG)
             return
         events.append(event)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a message or a line has arrived in part."""
+        return self._parser.incomplete
 
     @property
     def must_answer(self) -> bool:

@@ -6,9 +6,9 @@ import re
 
 from agents_core.errors import InvalidSubject
 
-SUBJECT_BYTES_MAX = 2048
-"""A control line may have 4,096 bytes (the server's `max_control_line`), and holds a subject and a
-reply."""
+SUBJECT_BYTES_MAX = 2032
+"""The words of a control line may have 4,096 bytes (the server's `max_control_line`): a subject, a
+reply or a queue group, and two sizes or an id. A longer line ends the connection."""
 
 _FORBIDDEN = re.compile(r"[\s\x00-\x1f\x7f]")
 _PLAIN = re.compile(r"[\w$-]+(?:\.[\w$-]+)*", re.ASCII)
@@ -36,12 +36,8 @@ def check_subject(subject: str, *, wildcards: bool = False) -> None:
 
 
 def _fault(subject: str, wildcards: bool) -> str:
-    if not subject:
-        return "it is empty"
-    if len(subject.encode("utf-8", "surrogateescape")) > SUBJECT_BYTES_MAX:
-        return f"it is longer than {SUBJECT_BYTES_MAX} bytes"
-    if _FORBIDDEN.search(subject):
-        return "it has white space or a control character"
+    if reason := _word_fault(subject):
+        return reason
     tokens = subject.split(".")
     if "" in tokens:
         return "it has an empty token"
@@ -52,14 +48,24 @@ def _fault(subject: str, wildcards: bool) -> str:
     return ""
 
 
-def check_queue(queue: str) -> None:
-    """Check the name of a queue group: not empty, no white space.
+def check_word(word: str) -> None:
+    """Check only what would break a control line, as for the name of a queue group.
 
     Raises:
-        InvalidSubject: the name can't be in a control line.
+        InvalidSubject: it is empty, too long, or has white space or a control character.
     """
-    if not queue or _FORBIDDEN.search(queue):
-        raise InvalidSubject(queue, "a queue group is not empty and has no white space")
+    if reason := _word_fault(word):
+        raise InvalidSubject(word, reason)
+
+
+def _word_fault(word: str) -> str:
+    if not word:
+        return "it is empty"
+    if len(word.encode("utf-8", "surrogateescape")) > SUBJECT_BYTES_MAX:
+        return f"it is longer than {SUBJECT_BYTES_MAX} bytes"
+    if _FORBIDDEN.search(word):
+        return "it has white space or a control character"
+    return ""
 
 
 def matches(pattern: str, subject: str) -> bool:

@@ -10,7 +10,7 @@ from agents_core.bus import Callback, PendingPolicy, Stats
 from agents_core.errors import PermissionsViolation, ServerError
 from agents_core.nats import commands
 from agents_core.nats.connection import Connection
-from agents_core.nats.subject import check_queue, check_subject
+from agents_core.nats.subject import check_subject, check_word
 from agents_core.nats.subscription import Subscription
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Subscriptions(dict[bytes, Subscription]):
         """Begin one; see `Bus.subscribe`."""
         check_subject(subject, wildcards=True)
         if queue:
-            check_queue(queue)
+            check_word(queue)
         self._last_sid += 1
         subscription = Subscription(
             subject,

@@ -56,7 +56,7 @@ class Command:
     @property
     def words(self) -> list[str]:
         """The words of the control line."""
-        return self.line.decode().split(" ")
+        return self.line.decode("utf-8", "surrogateescape").split(" ")
 
     @property
     def fields(self) -> dict[str, object]:

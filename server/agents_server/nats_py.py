@@ -45,7 +45,7 @@ from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
 from agents_core.nats.requests import Requests
 from agents_core.nats.servers import Server
 from agents_core.nats.status import StatusHolder
-from agents_core.nats.subject import check_queue, check_subject
+from agents_core.nats.subject import check_subject, check_word
 from agents_core.nats.subscription import Subscription
 from agents_core.timers import Timers
 from agents_server.nats_message import check_text, raw_headers, single
@@ -257,7 +257,8 @@ class NatsPyBus:
         if self.status not in LIVE and self._session is None:
             raise ConnectionClosed(self._url)
         size = len(payload) + (len(encode_headers(headers)) if headers else 0)
-        check_publish(subject, reply, size, self.max_payload)
+        loose = self.options.skip_subject_validation
+        check_publish(subject, reply, size, self.max_payload, loose=loose)
         for text in (subject, reply):
             check_text(text)
         fields = single(headers) if headers else None
@@ -288,7 +289,7 @@ class NatsPyBus:
         """
         check_subject(subject, wildcards=True)
         if queue:
-            check_queue(queue)
+            check_word(queue)
         for text in (subject, queue):
             check_text(text)
         if self.status not in LIVE:

@@ -193,6 +193,7 @@ class Session:
             "no_echo": options.no_echo,
             "pending_size": options.pending_size,
             "ping_interval": options.ping_interval,
+            "skip_subject_validation": options.skip_subject_validation,
             "tls": None if options.tls is None else context_of(options.tls_settings()),
             "tls_handshake_first": options.tls_handshake_first,
             "tls_hostname": options.tls_hostname or self.server.tls_name or None,

@@ -18,7 +18,6 @@ from agents_core.errors import (
     OutboundBufferFull,
     PermissionsViolation,
     RequestTimeout,
-    ServerError,
     SlowConsumer,
 )
 from agents_core.testing.server import ScriptedServer, info
@@ -104,48 +103,6 @@ async def test_unsubscribe_after_a_total_counts_as_the_server_does() -> None:
 
 
 # -- what the server says
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Invalid Publish Subject",
-        "Something nobody has heard of",
-        'Permissions Violation for Publish to "x"',
-        'Permissions Violation for Subscription to "x"',
-    ],
-)
-async def test_after_an_error_the_server_decides_whether_to_close(text: str) -> None:
-    errors: list[Exception] = []
-    async with session(error_cb=errors.append) as (nc, peer, _):
-        subscription = await nc.subscribe("a")
-        peer.error(text)
-        await nc.flush()
-        assert [str(error) for error in errors] == [f"server: {text}"]
-        assert nc.is_connected
-        assert not subscription.ended
-        assert nc.stats.errors_received == 1
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Maximum Payload Violation",
-        "maximum control line exceeded",
-        "Unknown Protocol Operation",
-        "maximum account active connections exceeded",
-        "Stale Connection",
-        "Slow Consumer",
-    ],
-)
-async def test_an_error_behind_which_the_server_closes(text: str) -> None:
-    errors: list[Exception] = []
-    async with session(error_cb=errors.append) as (nc, peer, _):
-        peer.error(text)
-        peer.cut()
-        await reached(nc, Status.RECONNECTING, Status.CONNECTED)
-        assert {str(error) for error in errors} == {f"server: {text}"}
-        assert {type(error) for error in errors} == {ServerError}
 
 
 async def test_a_refused_subscription_ends_with_the_reason() -> None:
