@@ -31,6 +31,10 @@ from agents_core.nats.status import StatusHolder
 from agents_core.nats.subscriptions import Subscriptions
 from agents_core.timers import Timers
 
+SETTLE_S = 0.25
+"""Seconds on two servers before the old one is left: they tell one another about an interest in
+their own time, and a message may be under way between them. Their own grace is 10 s."""
+
 LIVE = frozenset({Status.CONNECTING, Status.CONNECTED, Status.RECONNECTING})
 
 
@@ -240,14 +244,15 @@ class Link:
         The new connection is made before the old one is left. Queue groups and replies are then
         heard on both. What else is subscribed to would be heard twice, so it ends on the old one,
         with all that is under way there, before it begins on the new one. What is published waits
-        for that, so that it stays in order.
+        for that, so as not to overtake what the old server has not taken yet.
         """
         new = await self.connector.elsewhere(old.server)
         if new is None:
             return
         try:
             shared = self._subscriptions.share(new, self._requests.subscription)
-            if not await self._answers(new) or self._status.value is not Status.CONNECTED:
+            settled = await self._answers(new) and await asyncio.sleep(SETTLE_S, result=True)
+            if not settled or new.ended or self._status.value is not Status.CONNECTED:
                 new.close()  # and stay, or have drained meanwhile
                 return
             self._outbox.connection = None

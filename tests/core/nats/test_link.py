@@ -16,11 +16,18 @@ from agents_core.errors import (
     TransportError,
     Unsupported,
 )
+from agents_core.nats import link
 from agents_core.nats.options import Options
 from agents_core.testing.server import ScriptedServer, Session, info
 from tests.core.nats.scripted import client, reached, session, until
 
 TWO = "nats://one,nats://two"
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scripted server has nobody to tell about an interest."""
+    monkeypatch.setattr(link, "SETTLE_S", 0)
 
 
 async def test_back_after_a_loss_with_what_is_still_wanted() -> None:
