@@ -155,15 +155,11 @@ class Connection(asyncio.Protocol):
         if self._linger is not None:
             self._linger.cancel()
         if not isinstance(exc, AgentsError):
-            exc = TransportError(self.url, str(exc) if exc else self._closed())
+            text = str(exc) if exc else "the server closed the connection"
+            if exc is None and self.established:
+                text += " without a word: it stops, or finds this client too slow (slow consumer)"
+            exc = TransportError(self.url, text)
         self.lose(self._refusal or exc)
-
-    def _closed(self) -> str:
-        """Why a server closes without a word can only be guessed by where it did."""
-        text = "the server closed the connection"
-        if self.protocol.incomplete:
-            text += " inside a message: it was killed, or this is a slow consumer to it"
-        return text
 
     def pause_writing(self) -> None:
         """The transport's buffer is full; frames wait here, counted by `pending_bytes`."""

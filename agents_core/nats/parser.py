@@ -86,11 +86,6 @@ class Parser:
         self._wanted = 0  # bytes of that item; 0 as long as its control line is incomplete
         self._memo: dict[bytes, _Line] = {}
 
-    @property
-    def incomplete(self) -> bool:
-        """Whether a part of a message or of a line is held."""
-        return bool(self._held)
-
     def feed(self, data: bytes, msgs: list[Msg], events: list[Event]) -> None:
         """Take a chunk and append what it completes.
 

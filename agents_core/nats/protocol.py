@@ -137,11 +137,6 @@ class Protocol:
         events.append(event)
 
     @property
-    def incomplete(self) -> bool:
-        """Whether a message or a line has arrived in part."""
-        return self._parser.incomplete
-
-    @property
     def must_answer(self) -> bool:
         """A PING waits for its PONG: write now, before user code runs."""
         return bool(self._pongs)
