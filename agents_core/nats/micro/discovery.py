@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from agents_core import jsonvalue
 from agents_core.bus import Status
-from agents_core.errors import ConnectionClosed, InvalidMessage, NotConnected, RequestTimeout
+from agents_core.errors import InvalidMessage, NoResponders, NotConnected
 from agents_core.nats.micro import verbs
 from agents_core.nats.micro.responses import ServiceInfo, ServicePing, ServiceStats
 
@@ -23,8 +22,6 @@ STALL_S = 0.5
 
 ANSWERS_MAX = 10_000
 """Answers taken; more are a flood."""
-
-NO_RESPONDERS = 503
 
 Found = TypeVar("Found", bound=ServicePing)
 
@@ -94,21 +91,10 @@ async def _ask(
     subject = verbs.subject(verb, *target)
     if bus.status is not Status.CONNECTED:
         raise NotConnected(bus.url)
-    inbox = bus.new_inbox()
-    answers = await bus.subscribe(inbox, max_msgs=1 if target[1] else ANSWERS_MAX)
+    wanted = 1 if target[1] else ANSWERS_MAX
     found: list[Found] = []
-    now = asyncio.get_running_loop().time
-    ends, wait = now() + timeout, timeout
-    try:
-        bus.publish(subject, reply=inbox)
-        while True:  # ends by an error, after ANSWERS_MAX at the latest
-            msg = await answers.next_msg(wait)
-            wait = min(stall, ends - now())
-            if msg.status == NO_RESPONDERS and not msg.data:
-                return found
+    with suppress(NoResponders):
+        async for msg in bus.request_many(subject, timeout=timeout, stall=stall, max_msgs=wanted):
             with suppress(InvalidMessage):  # anybody may answer
                 found.append(kind.from_dict(jsonvalue.loads(msg.data)))
-    except (RequestTimeout, ConnectionClosed):
-        return found  # no other one in time, or as many as were wanted
-    finally:
-        answers.end()
+    return found

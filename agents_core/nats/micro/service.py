@@ -25,7 +25,7 @@ from agents_core.nats.micro.responses import (
     ServiceStats,
 )
 from agents_core.nats.micro.verbs import Verbs, check_name
-from agents_core.nats.subject import check_queue, check_subject
+from agents_core.nats.subject import check_subject, check_word
 
 if TYPE_CHECKING:
     from agents_core.bus import Bus
@@ -102,7 +102,7 @@ class Group:
 
     def _queue_of(self, queue_group: str | None) -> str:
         if queue_group:
-            _check("queue group", queue_group, lambda: check_queue(queue_group))
+            _check("queue group", queue_group, lambda: check_word(queue_group))
         return self._queue_group if queue_group is None else queue_group
 
 
