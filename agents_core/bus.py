@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from agents_core.errors import AgentsError
     from agents_core.nats.headers import HeadersLike
     from agents_core.nats.msg import Msg
 
@@ -115,8 +116,8 @@ class Subscription(Protocol):
         """No more messages will arrive; some may still be pending."""
         ...
 
-    def end(self) -> None:
-        """End now, without waiting for anything."""
+    def end(self, error: AgentsError | None = None) -> None:
+        """End now, without waiting for anything; its reader is told the error, if there is one."""
         ...
 
     async def unsubscribe(self, limit: int = 0) -> None:
@@ -262,7 +263,7 @@ class Bus(Protocol):
 
         For who publishes more than the network takes: `publish` raises when the buffer is full,
         `publish` and then `await ready()` goes at the network's pace. While the connection is down
-        it waits for the next one.
+        and the buffer is half full, it waits for the next one.
 
         Raises:
             ConnectionClosed: the bus was closed.

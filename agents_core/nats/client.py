@@ -355,7 +355,7 @@ class Client:
                     return
                 self._status.set(Status.DRAINING)
                 if self.is_connected:
-                    await self._subscriptions.drain(self._requests.subscription)
+                    await self._subscriptions.drain(self._requests.owns)
                     await self.flush()
         except (TimeoutError, NotConnected, ConnectionClosed) as error:
             self._report(error)

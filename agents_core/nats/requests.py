@@ -17,11 +17,9 @@ from agents_core.errors import (
 )
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.msg import Msg
-from agents_core.nats.subscription import Subscription
 
 if TYPE_CHECKING:
-    from agents_core.bus import Bus
-    from agents_core.bus import Subscription as Interest
+    from agents_core.bus import Bus, Subscription
     from agents_core.timers import Timer, Timers
 
 REQUESTS_MAX = 65_536
@@ -39,7 +37,7 @@ class Requests:
         timers: where their deadlines are.
 
     Attributes:
-        subscription: the one that all replies come by; None before the first request.
+        subscription: the one that the replies to `request` come by; None before the first.
     """
 
     def __init__(self, bus: Bus, prefix: str, timers: Timers) -> None:
@@ -48,15 +46,22 @@ class Requests:
         self._timers = timers
         self._count = 0
         self._waiting: dict[str, tuple[str, asyncio.Future[Msg], Timer]] = {}
-        self._many: dict[str, tuple[str, Subscription]] = {}
-        self.subscription: Interest | None = None
+        self._many: dict[Subscription, str] = {}
+        self.subscription: Subscription | None = None
         self._subscribing = asyncio.Lock()
 
     async def request(
         self, subject: str, payload: bytes, timeout: float, headers: HeadersLike | None
     ) -> Msg:
         """See `Bus.request`."""
-        token = await self._token()
+        self._check()
+        if self.subscription is None:
+            async with self._subscribing:
+                self.subscription = self.subscription or await self._bus.subscribe(
+                    f"{self._prefix}.*", cb=self._reply
+                )
+        self._count += 1
+        token = str(self._count)
         future: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
         timer = self._timers.after(
             timeout, lambda: self._fail(token, RequestTimeout(subject, timeout))
@@ -80,16 +85,21 @@ class Requests:
         max_msgs: int,
         sentinel: Callable[[Msg], bool] | None,
     ) -> AsyncIterator[Msg]:
-        """See `Bus.request_many`."""
-        token = await self._token()
-        inbox = f"{self._prefix}.{token}"
-        replies = _queue(inbox, max_msgs, self._bus)
-        self._many[token] = subject, replies
+        """See `Bus.request_many`.
+
+        By a subscription of its own: while a client changes its server, a reply may come by the
+        common one twice.
+        """
+        self._check()
+        replies = await self._bus.subscribe(
+            self._bus.new_inbox(), max_msgs=max_msgs, pending_policy="error"
+        )
+        self._many[replies] = subject
         deadline = self._timers.after(timeout, replies.end)
         stalled = self._timers.after(timeout, replies.end)  # for the first, all the time there is
         try:
-            self._bus.publish(subject, payload, inbox, headers)
-            while (msg := await _next(replies)) is not None:
+            self._bus.publish(subject, payload, replies.subject, headers)
+            while (msg := await self._next(replies)) is not None:
                 stalled.cancel()
                 if _is_no_responders(msg):
                     raise NoResponders(subject)
@@ -101,34 +111,32 @@ class Requests:
         finally:  # nothing here may wait: the reader may have left
             deadline.cancel()
             stalled.cancel()
-            del self._many[token]
+            del self._many[replies]
+            replies.end()
 
-    async def _token(self) -> str:
-        """A token for one more question, once answers can come."""
+    async def _next(self, replies: Subscription) -> Msg | None:
+        """The next of them, or None at their end."""
+        try:
+            return await replies.next_msg(None)
+        except ConnectionClosed:
+            if self._bus.status is Status.CLOSED:
+                raise
+            return None
+
+    def _check(self) -> None:
+        """Whether one more question may be asked, and its answer can come."""
         if self._bus.status is Status.CLOSED:
             raise ConnectionClosed(self._bus.url)
         if self._bus.status not in {Status.CONNECTED, Status.DRAINING}:
             raise NotConnected(self._bus.url)
         if len(self._waiting) + len(self._many) >= REQUESTS_MAX:
             raise OutboundBufferFull(REQUESTS_MAX)
-        if self.subscription is None:
-            async with self._subscribing:
-                self.subscription = self.subscription or await self._bus.subscribe(
-                    f"{self._prefix}.*", cb=self._reply
-                )
-        self._count += 1
-        return str(self._count)
 
     def _reply(self, msg: Msg) -> None:
-        token = msg.subject[len(self._prefix) + 1 :]
-        waiting = self._waiting.get(token)
-        if waiting is None:
-            if (many := self._many.get(token)) is not None:
-                many[1].deliver(msg)
-            return
-        subject, future, _ = waiting
-        if future.done():
+        waiting = self._waiting.get(msg.subject[len(self._prefix) + 1 :])
+        if waiting is None or waiting[1].done():
             return  # too late: the asker has given up
+        subject, future, _ = waiting
         if _is_no_responders(msg):
             future.set_exception(NoResponders(subject))
         else:
@@ -144,7 +152,7 @@ class Requests:
         for token, (wanted, _, _) in list(self._waiting.items()):
             if subject in {wanted, f"{self._prefix}.{token}"}:
                 self._fail(token, error)
-        for wanted, replies in list(self._many.values()):
+        for replies, wanted in list(self._many.items()):
             if subject in {wanted, replies.subject}:
                 replies.end(error)
 
@@ -158,8 +166,12 @@ class Requests:
         """The connection is gone: nobody waits for a reply that can't come."""
         for token in list(self._waiting):
             self._fail(token, error)
-        for _, replies in list(self._many.values()):
+        for replies in list(self._many):
             replies.end(error)
+
+    def owns(self, subscription: Subscription) -> bool:
+        """Whether answers come by it: it has to stay as long as somebody may ask."""
+        return subscription is self.subscription or subscription in self._many
 
 
 def is_empty(msg: Msg) -> bool:
@@ -170,31 +182,3 @@ def is_empty(msg: Msg) -> bool:
 def _is_no_responders(msg: Msg) -> bool:
     """A responder may say 503 itself, with a payload."""
     return msg.status == NO_RESPONDERS and not msg.data
-
-
-def _queue(inbox: str, max_msgs: int, bus: Bus) -> Subscription:
-    """What holds the replies to one question; the bus knows only the one that all come by."""
-
-    def nothing(*_: object) -> None:
-        """Nobody has to be told but the reader."""
-
-    return Subscription(
-        inbox,
-        max_msgs=max_msgs,
-        pending_policy="error",
-        on_unsub=nothing,
-        on_end=nothing,
-        flush=bus.flush,
-        on_error=nothing,
-        stats=bus.stats,
-    )
-
-
-async def _next(replies: Subscription) -> Msg | None:
-    """The next of them, or None at their end."""
-    try:
-        return await replies.next_msg(None)
-    except ConnectionClosed:
-        if replies.error is not None:
-            raise
-        return None

@@ -143,13 +143,13 @@ class Subscriptions(dict[bytes, Subscription]):
             if (newest := next(unproven, None)) is not None:
                 newest.end(error)
 
-    async def drain(self, replies: Interest | None) -> None:
-        """End all but the one for replies, as handlers may still ask; return when all is handled.
+    async def drain(self, stays: Callable[[Interest], bool]) -> None:
+        """End all but those that stay, as handlers may still ask; return when all is handled.
 
         Raises:
             NotConnected: the connection is down; what has arrived is still delivered.
         """
-        ending = [s for s in self.values() if s is not replies]
+        ending = [subscription for subscription in self.values() if not stays(subscription)]
         for subscription in ending:
             self._unsub(subscription, 0)
         try:

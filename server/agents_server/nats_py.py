@@ -435,7 +435,7 @@ class NatsPyBus:
             async with asyncio.timeout(self.options.drain_timeout):
                 if self._session is not None:
                     for subscription in list(self._subscriptions):
-                        if subscription is not self._requests.subscription:
+                        if not self._requests.owns(subscription):
                             await subscription.drain()  # whose callbacks may still ask others
                     await self.flush()
         except (TimeoutError, NotConnected, ConnectionClosed) as error:

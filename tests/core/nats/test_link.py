@@ -368,6 +368,13 @@ class Soon(Random):
         return 0.01
 
 
+class Later(Random):
+    """Jitter in which other things can happen."""
+
+    def random(self) -> float:
+        return 0.2
+
+
 async def test_a_lame_duck_is_left_when_there_is_another() -> None:
     warned = asyncio.Event()
     server = ScriptedServer()
@@ -619,7 +626,8 @@ async def test_drained_before_the_other_server_has_answered() -> None:
 @pytest.mark.parametrize("how", ["lost", "not allowed"])
 async def test_a_lame_duck_that_can_not_be_left(how: str) -> None:
     server = ScriptedServer()
-    async with client(server, TWO, rng=Soon(), allow_reconnect=how == "lost") as nc:
+    options = {"allow_reconnect": how == "lost", "reconnect_time_wait": 60}
+    async with client(server, TWO, rng=Later(), **options) as nc:
         old = await server.accept()
         await old.expect("PING")
         old.send(info(ldm=True))
@@ -629,7 +637,7 @@ async def test_a_lame_duck_that_can_not_be_left(how: str) -> None:
             old.cut()
             await reached(nc, Status.RECONNECTING)
         left = asyncio.get_running_loop().create_future()
-        nc._timers.after(0.02, lambda: left.set_result(None))
+        nc._timers.after(0.25, lambda: left.set_result(None))
         await left
         assert len(server.sessions) == 1
 

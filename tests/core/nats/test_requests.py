@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from agents_core.errors import (
 )
 from agents_core.localbus import LocalBus
 from agents_core.nats import requests
+from agents_core.testing.server import Session
 from tests.core.nats.scripted import reached, session
 
 NOBODY = b"NATS/1.0 503\r\n\r\n"
@@ -157,14 +160,24 @@ async def many(nc: nats.Client, *, timeout: float = 20, **ends: Any) -> list[byt
     return [msg.data async for msg in nc.request_many("a", b"?", timeout, **ends)]
 
 
+Reply = Callable[..., None]
+
+
+async def question(peer: Session) -> Reply:
+    """The next question to many, as a function that answers it."""
+    sid = int((await peer.expect("SUB")).words[-1])
+    inbox = (await peer.expect("PUB")).words[2]
+    return partial(peer.message, inbox, sid=sid)
+
+
 async def test_all_answers_until_the_time_is_over() -> None:
     async with session() as (nc, peer, _):
         asking = asyncio.create_task(many(nc, timeout=0.05))
-        reply = (await peer.expect("PUB")).words[2]
+        answer = await question(peer)
         for payload in (b"1", b"2", b""):
-            peer.message(reply, payload)
+            answer(payload)
         assert await asking == [b"1", b"2", b""]
-        peer.message(reply, b"late")
+        answer(b"late")
         await nc.flush()
         assert not nc._requests._many
 
@@ -174,11 +187,11 @@ async def test_an_end_by_count_by_silence_and_by_a_mark() -> None:
         ends = ({"max_msgs": 2}, {"stall": 0.01}, {"sentinel": requests.is_empty})
         for end in ends:
             asking = asyncio.create_task(many(nc, **end))
-            reply = (await peer.expect("PUB")).words[2]
-            peer.message(reply, b"1")
-            peer.message(reply, b"2")
+            answer = await question(peer)
+            answer(b"1")
+            answer(b"2")
             if "sentinel" in end:
-                peer.message(reply, b"")
+                answer(b"")
             assert await asking == [b"1", b"2"]
             assert not nc._requests._many
 
@@ -186,11 +199,11 @@ async def test_an_end_by_count_by_silence_and_by_a_mark() -> None:
 async def test_silence_is_counted_from_the_first_answer_on() -> None:
     async with session() as (nc, peer, _):
         asking = asyncio.create_task(many(nc, stall=0.001))
-        reply = (await peer.expect("PUB")).words[2]
+        answer = await question(peer)
         waited = asyncio.get_running_loop().create_future()
         nc._timers.after(0.02, lambda: waited.set_result(None))
         await waited
-        peer.message(reply, b"1")
+        answer(b"1")
         assert await asking == [b"1"]
 
 
@@ -198,7 +211,7 @@ async def test_silence_is_counted_from_the_first_answer_on() -> None:
 async def test_a_silence_that_makes_no_sense_is_none(stall: float) -> None:
     async with session() as (nc, peer, _):
         asking = asyncio.create_task(many(nc, timeout=0.05, stall=stall))
-        peer.message((await peer.expect("PUB")).words[2], b"1")
+        (await question(peer))(b"1")
         assert await asking == [b"1"]
 
 
@@ -206,14 +219,14 @@ async def test_what_came_in_time_is_delivered_to_a_reader_that_takes_its_own() -
     async with session() as (nc, peer, _):
         replies = nc.request_many("a", b"?", 0.02, stall=0.01)
         first = asyncio.ensure_future(anext(replies))
-        reply = (await peer.expect("PUB")).words[2]
+        answer = await question(peer)
         for payload in (b"1", b"2"):
-            peer.message(reply, payload)
+            answer(payload)
         assert (await first).data == b"1"
         over = asyncio.get_running_loop().create_future()
         nc._timers.after(0.05, lambda: over.set_result(None))
         await over
-        peer.message(reply, b"late")
+        answer(b"late")
         await nc.flush()
         assert [msg.data async for msg in replies] == [b"2"]
 
@@ -221,7 +234,7 @@ async def test_what_came_in_time_is_delivered_to_a_reader_that_takes_its_own() -
 async def test_nobody_is_there_to_answer() -> None:
     async with session() as (nc, peer, _):
         asking = asyncio.create_task(many(nc))
-        peer.message((await peer.expect("PUB")).words[2], headers=NOBODY)
+        (await question(peer))(headers=NOBODY)
         with pytest.raises(NoResponders):
             await asking
 
@@ -229,7 +242,7 @@ async def test_nobody_is_there_to_answer() -> None:
 async def test_answers_that_can_not_come_any_more() -> None:
     async with session() as (nc, peer, server):
         asking = asyncio.create_task(many(nc))
-        peer.message((await peer.expect("PUB")).words[2], b"1")
+        (await question(peer))(b"1")
         await nc.flush()
         peer.cut()
         with pytest.raises(NotConnected):
@@ -239,14 +252,21 @@ async def test_answers_that_can_not_come_any_more() -> None:
         await reached(nc, Status.CONNECTED)
         again = await server.accept()
         other = asyncio.create_task(many(nc, max_msgs=1))
-        reply = (await again.expect("PUB")).words[2]
+        answer = await question(again)
         refused = asyncio.create_task(many(nc))
-        refused_reply = (await again.expect("PUB")).words[2]
-        again.error(f'Permissions Violation for Publish with Reply of "{refused_reply}"')
+        inbox = (await again.expect("PUB")).words[2]
+        again.error(f'Permissions Violation for Publish with Reply of "{inbox}"')
         with pytest.raises(PermissionsViolation):
             await refused
-        again.message(reply, b"1")
+        answer(b"1")
         assert await other == [b"1"]
+        for what in ("Subscription to", "Publish to"):
+            refused = asyncio.create_task(many(nc))
+            inbox = (await again.expect("PUB")).words[2]
+            subject = inbox if what.startswith("Sub") else "a"
+            again.error(f'Permissions Violation for {what} "{subject}"')
+            with pytest.raises(PermissionsViolation):
+                await refused
         closed = asyncio.create_task(many(nc))
         await again.expect("PUB")
         await nc.close()
@@ -258,8 +278,8 @@ async def test_more_answers_than_a_reader_may_let_wait(monkeypatch: pytest.Monke
     async with session() as (nc, peer, _):
         replies = nc.request_many("a", b"?", 20)
         first = asyncio.ensure_future(anext(replies))
-        reply = (await peer.expect("PUB")).words[2].encode()
-        peer.send(b"MSG %b 1 0\r\n\r\n" % reply * (PENDING_MSGS_LIMIT + 2))
+        inbox = (await peer.expect("PUB")).words[2].encode()
+        peer.send(b"MSG %b 1 0\r\n\r\n" % inbox * (PENDING_MSGS_LIMIT + 2))
         await first
         with pytest.raises(SlowConsumer):
             [msg async for msg in replies]
@@ -269,16 +289,17 @@ async def test_who_breaks_off_leaves_nothing_behind() -> None:
     async with session() as (nc, peer, _):
         async with contextlib.aclosing(nc.request_many("a", b"?", 20)) as replies:
             first = asyncio.ensure_future(anext(replies))
-            peer.message((await peer.expect("PUB")).words[2], b"1")
+            (await question(peer))(b"1")
             await first
         assert not nc._requests._many
+        assert (await peer.expect("UNSUB")).line == b"UNSUB 1"
         with pytest.raises(ValueError, match="a fault of the user's"):
 
             def fails(_: nats.Msg) -> bool:
                 raise ValueError("a fault of the user's")
 
             asking = asyncio.create_task(many(nc, sentinel=fails))
-            peer.message((await peer.expect("PUB")).words[2], b"1")
+            (await question(peer))(b"1")
             await asking
         assert not nc._requests._many
 
@@ -291,3 +312,22 @@ async def test_a_question_to_many_that_can_not_be_sent(monkeypatch: pytest.Monke
         monkeypatch.setattr(requests, "REQUESTS_MAX", 0)
         with pytest.raises(OutboundBufferFull):
             await many(nc)
+
+
+async def test_answers_to_a_handler_while_draining() -> None:
+    answers: list[bytes] = []
+
+    async def asks(_: nats.Msg) -> None:
+        answers.extend(await many(nc, max_msgs=2))
+
+    async with session() as (nc, peer, _):
+        await nc.subscribe("b", cb=asks)
+        peer.message("b")
+        inbox = (await peer.expect("PUB")).words[2]
+        draining = asyncio.create_task(nc.drain())
+        await peer.expect("PING")
+        await nc.flush()
+        for payload in (b"1", b"2"):
+            peer.message(inbox, payload, sid=2)
+        await draining
+        assert answers == [b"1", b"2"]
