@@ -8,10 +8,11 @@ import tracemalloc
 from collections.abc import Awaitable, Callable
 
 from agents_core import nats
+from agents_core.bus import Status
 from agents_core.errors import TransportError
 from agents_server.nats_server import free_port
 from benchmarks import measures
-from benchmarks.peer import OwnPeer
+from benchmarks.peer import DEADLINE_S, OwnPeer
 
 MESSAGES = 1_000_000
 RECONNECTS = FAILED_DIALS = 1_000
@@ -42,12 +43,15 @@ async def of_client(url: str, scale: float) -> dict[str, list[float]]:
         await measures.publish_receive(peer, 16, count)
 
     async def reconnects(count: int) -> None:
-        for _ in range(count):
-            connection = client._connection
-            assert connection is not None
-            connection.lose(TransportError(client.url, "a test of reconnecting"))
-            while not client.is_connected:
-                await asyncio.sleep(0)
+        for done in range(count):
+            before = client.stats.reconnects
+            async with asyncio.timeout(DEADLINE_S):
+                await client.force_reconnect()
+                async for status in client.status_changes():
+                    if status is Status.CONNECTED:
+                        break
+            if client.stats.reconnects != before + 1:
+                raise AssertionError(f"reconnect {done} did not happen")
 
     async def failed_dials(count: int) -> None:
         for _ in range(count):
