@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents_core.bus import (
     DONE,
@@ -41,6 +41,9 @@ from agents_core.nats.subject import check_subject
 from agents_core.nats.subscription import Subscription
 from agents_core.nats.subscriptions import Subscriptions
 from agents_core.timers import Timers
+
+if TYPE_CHECKING:
+    from agents_core.nats.jetstream.context import JetStreamContext
 
 PINGS_MAX = 10_000
 """Barriers that may wait for the server at once; more are refused."""
@@ -287,6 +290,13 @@ class Client:
     def new_inbox(self) -> str:
         """A fresh reply subject under this connection's private prefix, apart from requests'."""
         return f"{self._inbox}.i.{unique()}"
+
+    def jetstream(self, **options: Any) -> JetStreamContext:
+        """JetStream over this connection; the options are those of `JetStreamContext`."""
+        # Imported when it is used: it takes as long as all the rest, and a tab may not need it.
+        from agents_core.nats.jetstream.context import JetStreamContext  # noqa: PLC0415
+
+        return JetStreamContext(self, **options)
 
     # -- subscribing
 

@@ -1,0 +1,97 @@
+"""JetStream: streams, consumers and what is built on them, over any bus.
+
+from agents_core import nats
+
+nc = await nats.connect("nats://127.0.0.1:4222")
+js = nc.jetstream()
+"""
+
+from agents_core.nats.jetstream.account import AccountInfo, AccountLimits, APIStats, Tier
+from agents_core.nats.jetstream.consume import Consume
+from agents_core.nats.jetstream.consumer import (
+    AckPolicy,
+    ConsumerConfig,
+    ConsumerInfo,
+    ConsumerPause,
+    ConsumerReset,
+    DeliverPolicy,
+    PriorityGroupState,
+    PriorityPolicy,
+    ReplayPolicy,
+    SequenceInfo,
+)
+from agents_core.nats.jetstream.context import JetStreamContext
+from agents_core.nats.jetstream.header import Header
+from agents_core.nats.jetstream.msg import JSMsg, Metadata, SequencePair
+from agents_core.nats.jetstream.ordered import OrderedConsumer
+from agents_core.nats.jetstream.publish import PubAck, PublishOptions
+from agents_core.nats.jetstream.stored import RawStreamMsg
+from agents_core.nats.jetstream.stream import (
+    ClusterInfo,
+    DiscardPolicy,
+    ExternalStream,
+    LostStreamData,
+    PeerInfo,
+    PersistMode,
+    Placement,
+    RePublish,
+    RetentionPolicy,
+    StorageType,
+    StoreCompression,
+    StreamConfig,
+    StreamConsumerLimits,
+    StreamConsumerSource,
+    StreamInfo,
+    StreamSource,
+    StreamSourceInfo,
+    StreamState,
+    SubjectTransform,
+)
+from agents_core.nats.jetstream.subscription import PullSubscription
+
+__all__ = [
+    "APIStats",
+    "AccountInfo",
+    "AccountLimits",
+    "AckPolicy",
+    "ClusterInfo",
+    "Consume",
+    "ConsumerConfig",
+    "ConsumerInfo",
+    "ConsumerPause",
+    "ConsumerReset",
+    "DeliverPolicy",
+    "DiscardPolicy",
+    "ExternalStream",
+    "Header",
+    "JSMsg",
+    "JetStreamContext",
+    "LostStreamData",
+    "Metadata",
+    "OrderedConsumer",
+    "PeerInfo",
+    "PersistMode",
+    "Placement",
+    "PriorityGroupState",
+    "PriorityPolicy",
+    "PubAck",
+    "PublishOptions",
+    "PullSubscription",
+    "RawStreamMsg",
+    "RePublish",
+    "ReplayPolicy",
+    "RetentionPolicy",
+    "SequenceInfo",
+    "SequencePair",
+    "StorageType",
+    "StoreCompression",
+    "StreamConfig",
+    "StreamConsumerLimits",
+    "StreamConsumerSource",
+    "StreamInfo",
+    "StreamSource",
+    "StreamSourceInfo",
+    "StreamState",
+    "SubjectTransform",
+    "Tier",
+]

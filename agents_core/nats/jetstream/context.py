@@ -1,0 +1,263 @@
+"""JetStream over any bus: everything in one object, as in nats-py."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Unpack
+
+from agents_core.bus import Bus
+from agents_core.errors import NoResponders
+from agents_core.ids import unique
+from agents_core.nats.headers import HeadersLike
+from agents_core.nats.jetstream.api import DEFAULT_PREFIX, TIMEOUT_S, check_name
+from agents_core.nats.jetstream.consume import JSCallback
+from agents_core.nats.jetstream.consumer import (
+    AckPolicy,
+    ConsumerConfig,
+    ConsumerInfo,
+    DeliverPolicy,
+    ReplayPolicy,
+)
+from agents_core.nats.jetstream.consumer_api import ConsumerAPI
+from agents_core.nats.jetstream.errors import ConsumerNotFound, NoStreamResponse
+from agents_core.nats.jetstream.flow import EXPIRES_S, Flow
+from agents_core.nats.jetstream.message_api import MessageAPI
+from agents_core.nats.jetstream.ordered import HEARTBEAT_S, INACTIVE_S, OrderedConsumer
+from agents_core.nats.jetstream.publish import PubAck, PublishOptions, publish_headers, read_ack
+from agents_core.nats.jetstream.stream_api import StreamAPI
+from agents_core.nats.jetstream.subscription import PullSubscription
+from agents_core.nats.jetstream.window import MAX_PENDING, RETRY_ATTEMPTS, RETRY_WAIT_S, Window
+from agents_core.nats.options import NotifyError
+
+
+class JetStreamContext(StreamAPI, ConsumerAPI, MessageAPI):
+    """JetStream of one account, or of one domain (ADR-19), over one bus.
+
+        js = nc.jetstream()                    # or JetStreamContext(bus)
+        await js.add_stream(name="orders", subjects=["orders.>"])
+        ack = await js.publish("orders.new", b"one")
+
+    Args:
+        bus: any bus that reaches a server with JetStream.
+        prefix: of the API's subjects, where an account imports it under another one.
+        domain: of JetStream, instead of a prefix.
+        timeout: seconds for an answer.
+        publish_async_max_pending: messages of `publish_async` that may be under way.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        prefix: str = DEFAULT_PREFIX,
+        domain: str | None = None,
+        timeout: float = TIMEOUT_S,
+        publish_async_max_pending: int = MAX_PENDING,
+    ) -> None:
+        super().__init__(bus, prefix, domain, timeout)
+        self._window = Window(bus, self.timers, publish_async_max_pending, timeout)
+
+    # -- publishing
+
+    async def publish(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        timeout: float | None = None,
+        stream: str | None = None,
+        headers: HeadersLike | None = None,
+        msg_ttl: float | str | None = None,
+        **options: Unpack[PublishOptions],
+    ) -> PubAck:
+        """Store a message and return when the stream has it.
+
+        When no stream answers it is tried again, twice after 250 ms (ADR-22).
+
+        Args:
+            subject: which stream stores it is told by the subject.
+            payload: the message.
+            timeout: seconds for the acknowledgement, instead of the usual ones.
+            stream: the only stream that may store it.
+            headers: to store with it.
+            msg_ttl: seconds to keep it (ADR-43), or `never`, or a duration such as `1h`; the stream
+                needs `allow_msg_ttl`.
+            **options: see `PublishOptions`: `msg_id` and what is expected of the stream.
+
+        Raises:
+            NoStreamResponse: no stream stores this subject.
+            WrongLastSequence, WrongLastMsgId, WrongStream: the stream is not as expected.
+            APIError: it was refused for another reason.
+            RequestTimeout, NotConnected: the outcome is unknown. With a `msg_id` it can be
+                published again.
+            and what `Bus.publish` raises.
+        """
+        sent = publish_headers(headers, stream, msg_ttl, options)
+        attempt = 0
+        while True:
+            try:
+                msg = await self.bus.request(subject, payload, timeout or self.timeout, sent)
+                return read_ack(msg.data)
+            except NoResponders:
+                if attempt == RETRY_ATTEMPTS:
+                    raise NoStreamResponse(subject) from None
+            attempt += 1
+            await asyncio.sleep(RETRY_WAIT_S)
+
+    async def publish_async(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        wait_stall: float | None = None,
+        stream: str | None = None,
+        headers: HeadersLike | None = None,
+        msg_ttl: float | str | None = None,
+        **options: Unpack[PublishOptions],
+    ) -> asyncio.Future[PubAck]:
+        """Store a message, and return at once with the future of its acknowledgement.
+
+        Waits only when as many are under way as may be, or the bus has no room.
+
+        Args:
+            subject: as for `publish`, and so are the others.
+            payload: the message.
+            wait_stall: seconds to wait for room; None for as long as it takes.
+            stream: the only stream that may store it.
+            headers: to store with it.
+            msg_ttl: seconds to keep it.
+            **options: see `PublishOptions`.
+
+        Returns:
+            A future; it ends with what `publish` returns or raises.
+
+        Raises:
+            TooManyStalledMsgs: there was no room in time.
+            and what `Bus.publish` raises.
+        """
+        sent = publish_headers(headers, stream, msg_ttl, options)
+        return await self._window.publish(subject, payload, sent, wait_stall)
+
+    def publish_async_pending(self) -> int:
+        """Messages of `publish_async` that have no acknowledgement yet."""
+        return len(self._window)
+
+    async def publish_async_completed(self) -> None:
+        """Return when each message of `publish_async` has its acknowledgement or its error."""
+        await self._window.completed()
+
+    # -- reading
+
+    async def pull_subscribe(
+        self,
+        subject: str,
+        durable: str | None = None,
+        stream: str | None = None,
+        config: ConsumerConfig | None = None,
+    ) -> PullSubscription:
+        """Read a subject by a pull consumer, which is made if it does not exist.
+
+        Args:
+            subject: what to read; becomes the consumer's filter unless `config` has several.
+            durable: the consumer's name; without it, it goes when nobody reads any more.
+            stream: where; found by the subject if it is not given.
+            config: what a new consumer is to be.
+
+        Raises:
+            StreamNotFound: no stream has this subject.
+            BadRequest: the server refuses the configuration.
+        """
+        if stream is None:
+            stream = await self.find_stream_name_by_subject(subject)
+        if durable:
+            try:
+                await self.consumer_info(stream, durable)
+                return PullSubscription(self, stream, durable)
+            except ConsumerNotFound:
+                pass
+        wanted = config or ConsumerConfig()
+        name = durable or wanted.name or wanted.durable_name or unique()
+        wanted = wanted.evolve(name=name, durable_name=durable or wanted.durable_name)
+        if subject and not wanted.filter_subjects:
+            wanted = wanted.evolve(filter_subject=subject)
+        await self.add_consumer(stream, wanted)
+        return PullSubscription(self, stream, name)
+
+    async def pull_subscribe_bind(
+        self, consumer: str | None = None, stream: str | None = None, *, durable: str | None = None
+    ) -> PullSubscription:
+        """Read by a consumer that exists; whether it does, the first fetch will tell.
+
+        Args:
+            consumer: its name.
+            stream: what it reads.
+            durable: the same as `consumer`.
+        """
+        return PullSubscription(self, check_name(stream), check_name(consumer or durable))
+
+    async def ordered_consumer(
+        self,
+        stream: str,
+        filter_subjects: str | Sequence[str] = (),
+        cb: JSCallback | None = None,
+        *,
+        deliver_policy: DeliverPolicy = DeliverPolicy.ALL,
+        opt_start_seq: int | None = None,
+        opt_start_time: datetime | None = None,
+        replay_policy: ReplayPolicy | None = None,
+        headers_only: bool | None = None,
+        inactive_threshold: float = INACTIVE_S,
+        max_messages: int | None = None,
+        max_bytes: int | None = None,
+        expires: float = EXPIRES_S,
+        heartbeat: float = HEARTBEAT_S,
+        error_cb: NotifyError | None = None,
+        created_cb: Callable[[ConsumerInfo], object] | None = None,
+    ) -> OrderedConsumer:
+        """Read a stream in order, each message once, without acknowledging (ADR-17).
+
+            async with await js.ordered_consumer("orders") as messages:
+                async for msg in messages:
+                    ...
+
+        Args:
+            stream: what to read.
+            filter_subjects: only what matches one of these.
+            cb: called with each message, instead of iterating.
+            deliver_policy: where to begin; with `by_start_sequence` or `by_start_time` also
+                `opt_start_seq` or `opt_start_time`.
+            opt_start_seq: the first message's number.
+            opt_start_time: the first message's time.
+            replay_policy: at once, or as slowly as they were stored.
+            headers_only: no payloads; their size is in the header `Nats-Msg-Size`.
+            inactive_threshold: seconds after which the server forgets a reader that vanished.
+            max_messages: at most so many asked for and not yet taken; 500 by default.
+            max_bytes: the same in bytes, instead of `max_messages`.
+            expires: seconds that one request lives on the server, at least 1.
+            heartbeat: seconds between the server's signs of life while it has no message.
+            error_cb: told why a consumer was replaced, and what `cb` raises. Logged by default.
+            created_cb: told about each consumer that was made, the first included.
+
+        Raises:
+            StreamNotFound: there is no such stream.
+            BadRequest: the server refuses the configuration.
+        """
+        filters = [filter_subjects] if isinstance(filter_subjects, str) else list(filter_subjects)
+        if not filters and deliver_policy is DeliverPolicy.LAST_PER_SUBJECT:
+            filters = [">"]  # the server wants to be told
+        config = ConsumerConfig(
+            deliver_policy=deliver_policy,
+            opt_start_seq=opt_start_seq,
+            opt_start_time=opt_start_time,
+            ack_policy=AckPolicy.NONE,
+            max_deliver=1,
+            filter_subject=filters[0] if len(filters) == 1 else None,
+            filter_subjects=filters if len(filters) > 1 else None,
+            replay_policy=replay_policy,
+            headers_only=headers_only,
+            inactive_threshold=inactive_threshold,
+            num_replicas=1,
+            mem_storage=True,
+        )
+        flow = Flow.of(max_messages, max_bytes, expires, heartbeat)
+        consumer = OrderedConsumer(self, check_name(stream), config, flow, cb, error_cb, created_cb)
+        return await consumer.open()

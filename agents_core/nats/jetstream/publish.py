@@ -1,0 +1,126 @@
+"""What goes with a published message, and the acknowledgement that comes back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from agents_core.nats.headers import HeadersLike
+from agents_core.nats.jetstream.api import read_object
+from agents_core.nats.jetstream.errors import InvalidAnswer
+from agents_core.nats.jetstream.header import Header
+
+_USUAL_ACK = re.compile(rb'\{"stream":"([^"\\]+)", ?"seq":(\d{1,20})\}')
+# Nearly every acknowledgement; reading it as JSON would take ten times as long.
+
+
+class PublishOptions(TypedDict, total=False):
+    """What a message may ask of its stream, beside being stored.
+
+    Attributes:
+        msg_id: within the stream's `duplicate_window` a message with this id is stored once.
+        expected_last_sequence: store it only if this is the stream's last one.
+        expected_last_msg_id: store it only if the last message has this id.
+        expected_last_subject_sequence: store it only if this is the last one of its subject; 0 for
+            none.
+        expected_last_subject: the subject that is meant instead of the message's own; may have
+            wildcards.
+    """
+
+    msg_id: str
+    expected_last_sequence: int
+    expected_last_msg_id: str
+    expected_last_subject_sequence: int
+    expected_last_subject: str
+
+
+_HEADERS: dict[str, Header] = {
+    "msg_id": Header.MSG_ID,
+    "expected_last_sequence": Header.EXPECTED_LAST_SEQUENCE,
+    "expected_last_msg_id": Header.EXPECTED_LAST_MSG_ID,
+    "expected_last_subject_sequence": Header.EXPECTED_LAST_SUBJECT_SEQUENCE,
+    "expected_last_subject": Header.EXPECTED_LAST_SUBJECT,
+}
+
+
+def publish_headers(
+    headers: HeadersLike | None,
+    stream: str | None,
+    msg_ttl: float | str | None,
+    options: PublishOptions,
+) -> HeadersLike | None:
+    """The headers to send: the user's, and those that JetStream reads.
+
+    Args:
+        headers: the user's.
+        stream: the only stream that may store it.
+        msg_ttl: seconds to keep it (ADR-43), or `never`, or a duration such as `1h`.
+        options: the rest.
+    """
+    if not options and stream is None and msg_ttl is None:
+        return headers
+    found = dict(headers or {})
+    if stream is not None:
+        found[Header.EXPECTED_STREAM] = stream
+    if msg_ttl is not None:
+        found[Header.MSG_TTL] = ttl(msg_ttl)
+    for name, value in options.items():
+        if value is not None:
+            found[_HEADERS[name]] = str(value)
+    return found
+
+
+def ttl(seconds: float | str) -> str:
+    """A duration as the server's headers have it; text is passed on.
+
+    The server takes whole seconds, or Go's notation, and at least one second.
+    """
+    if isinstance(seconds, str):
+        return seconds
+    return str(int(seconds)) if seconds == int(seconds) else f"{seconds:f}s"
+
+
+@dataclass(slots=True)
+class PubAck:
+    """The stream has the message; named as in nats-py.
+
+    Attributes:
+        stream: which stream.
+        seq: its number there; of an atomic batch the last one.
+        domain: of JetStream, if there is one.
+        duplicate: it was there already, with the same `msg_id`.
+        batch_id, batch_size: of an atomic batch (ADR-50).
+        val: what the counter is now (ADR-49), as decimal digits.
+    """
+
+    stream: str
+    seq: int
+    domain: str | None = None
+    duplicate: bool | None = None
+    batch_id: str | None = None
+    batch_size: int | None = None
+    val: str | None = None
+
+
+def read_ack(data: bytes) -> PubAck:
+    """Read what a stream answers.
+
+    Raises:
+        APIError: it did not store the message; its subclasses say why.
+        InvalidAnswer: it is no answer of a stream. Somebody else may subscribe to the subject.
+    """
+    if usual := _USUAL_ACK.fullmatch(data):
+        return PubAck(usual[1].decode("utf-8", "surrogateescape"), int(usual[2]))
+    answer = read_object("an acknowledgement", data)
+    stream, seq = answer.get("stream"), answer.get("seq")
+    if not isinstance(stream, str) or not isinstance(seq, int):
+        raise InvalidAnswer("an acknowledgement", "it has no stream and seq")
+    rest: dict[str, Any] = {
+        "domain": answer.get("domain"),
+        "duplicate": answer.get("duplicate"),
+        "batch_id": answer.get("batch"),
+        "batch_size": answer.get("count"),
+        "val": answer.get("val"),
+    }
+    return PubAck(stream, seq, **rest)

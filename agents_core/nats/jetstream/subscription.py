@@ -1,0 +1,197 @@
+"""Reading from a pull consumer: by fetching, or by consuming. Named as in nats-py."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from agents_core.errors import ConnectionClosed
+from agents_core.nats.jetstream.consume import Consume, JSCallback
+from agents_core.nats.jetstream.consumer import ConsumerInfo
+from agents_core.nats.jetstream.consumer_api import ConsumerAPI
+from agents_core.nats.jetstream.errors import InvalidOption
+from agents_core.nats.jetstream.fetch import Fetcher, Want
+from agents_core.nats.jetstream.flow import EXPIRES_S, HEARTBEAT_S_MAX, Flow
+from agents_core.nats.jetstream.msg import JSMsg
+from agents_core.nats.jetstream.pull import MANY_MESSAGES, Pins, PriorityOptions, PullOptions
+from agents_core.nats.options import NotifyError
+
+FETCHERS_MAX = 64
+"""Reply subjects kept for later fetches; so many fetches at once are as fast as one."""
+
+
+class PullSubscription:
+    """A pull consumer to read from. Made by `js.pull_subscribe`.
+
+    Any number of fetches and consumptions may go on at once; the server deals messages out to them.
+
+    Attributes:
+        stream, consumer: what is read.
+    """
+
+    def __init__(self, js: ConsumerAPI, stream: str, consumer: str) -> None:
+        self.stream = stream
+        self.consumer = consumer
+        self._js = js
+        self._pins = Pins()
+        self._idle: list[Fetcher] = []
+        self._busy: set[Fetcher] = set()
+        self._closed = False
+
+    async def consumer_info(self) -> ConsumerInfo:
+        """What the consumer is, and how far it has come.
+
+        Raises:
+            ConsumerNotFound, StreamNotFound: there is none.
+        """
+        return await self._js.consumer_info(self.stream, self.consumer)
+
+    async def fetch(
+        self,
+        batch: int = 1,
+        timeout: float | None = 5,
+        heartbeat: float | None = None,
+        *,
+        no_wait: bool = False,
+        **priority: Unpack[PriorityOptions],
+    ) -> list[JSMsg]:
+        """Messages that are there; if there are none, wait for the first.
+
+        As nats-py does, it returns as soon as it has any, and not only when it has `batch` of them.
+
+        Args:
+            batch: at most so many.
+            timeout: seconds to wait for the first; None for as long as it takes.
+            heartbeat: seconds between the server's signs of life while it has no message; by
+                default none for up to 30 s, then 15. At most half of `timeout`.
+            no_wait: do not wait: return an empty list if there are none.
+            **priority: see `PriorityOptions`.
+
+        Raises:
+            FetchTimeout: none came in time; also a `TimeoutError`.
+            NoHeartbeat: the server has fallen silent.
+            ConsumerNotFound, ConsumerDeleted, ConsumerIsPush: it can't be fetched from.
+            BadRequest: the server does not take these arguments.
+            ConnectionClosed: the bus was closed, or this subscription.
+            A lost connection is waited for, and messages are asked for again.
+        """
+        options = PullOptions(**priority)
+        return await self._fetch(batch, 0, timeout, heartbeat, no_wait, options)
+
+    async def fetch_bytes(
+        self,
+        max_bytes: int,
+        timeout: float | None = 5,
+        heartbeat: float | None = None,
+        *,
+        no_wait: bool = False,
+        **priority: Unpack[PriorityOptions],
+    ) -> list[JSMsg]:
+        """As `fetch`, bounded by bytes: of subject, reply subject, headers and payload.
+
+        Raises:
+            MaxBytesExceeded: the next message alone is larger.
+            and what `fetch` raises.
+        """
+        if max_bytes < 1:
+            raise InvalidOption("max_bytes", "at least 1")
+        options = PullOptions(**priority)
+        return await self._fetch(MANY_MESSAGES, max_bytes, timeout, heartbeat, no_wait, options)
+
+    async def _fetch(
+        self,
+        batch: int,
+        max_bytes: int,
+        timeout: float | None,
+        heartbeat: float | None,
+        no_wait: bool,
+        options: PullOptions,
+    ) -> list[JSMsg]:
+        if batch < 1:
+            raise InvalidOption("batch", "at least 1")
+        if timeout is not None and timeout <= 0:
+            raise InvalidOption("timeout", "more than 0")
+        if heartbeat is None:
+            long = timeout is None or timeout > EXPIRES_S
+            heartbeat = HEARTBEAT_S_MAX / 2 if long else 0.0
+        want = Want(
+            batch=batch,
+            max_bytes=max_bytes,
+            timeout=timeout,
+            heartbeat=heartbeat,
+            no_wait=no_wait,
+            options=options,
+        )
+        fetcher = await self._fetcher()
+        self._busy.add(fetcher)
+        try:
+            return await fetcher.fetch(want)
+        finally:
+            self._busy.discard(fetcher)
+            if len(self._idle) < FETCHERS_MAX and not self._closed:
+                self._idle.append(fetcher)
+            else:
+                fetcher.close()
+
+    async def _fetcher(self) -> Fetcher:
+        if self._closed:
+            raise ConnectionClosed(self._js.bus.url)
+        if self._idle:
+            return self._idle.pop()
+        fetcher = Fetcher(self._js, self.stream, self.consumer, self._pins)
+        await fetcher.open()
+        return fetcher
+
+    async def consume(
+        self,
+        cb: JSCallback | None = None,
+        *,
+        max_messages: int | None = None,
+        max_bytes: int | None = None,
+        expires: float = EXPIRES_S,
+        heartbeat: float | None = None,
+        threshold_messages: int | None = None,
+        threshold_bytes: int | None = None,
+        error_cb: NotifyError | None = None,
+        **priority: Unpack[PriorityOptions],
+    ) -> Consume:
+        """Messages without end (ADR-37): the next ones are on their way before they are needed.
+
+            async with await subscription.consume() as messages:
+                async for msg in messages:
+                    msg.ack()
+
+        Args:
+            cb: called with each message, instead of iterating.
+            max_messages: at most so many asked for and not yet taken; 500 by default.
+            max_bytes: the same in bytes, instead of `max_messages`.
+            expires: seconds that one request lives on the server, at least 1.
+            heartbeat: seconds between the server's signs of life while it has no message; half of
+                `expires` by default. After two that are missing messages are asked for again.
+            threshold_messages: ask for more when so many are left; half by default.
+            threshold_bytes: the same in bytes.
+            error_cb: told what does not end it: missed heartbeats, refused requests, what `cb`
+                raises. Logged by default.
+            **priority: see `PriorityOptions`.
+
+        Returns:
+            What to iterate over, to `stop` or to `drain`.
+
+        Raises:
+            InvalidOption: an argument can't be.
+            ConnectionClosed: the bus was closed.
+        """
+        flow = Flow.of(
+            max_messages, max_bytes, expires, heartbeat, threshold_messages, threshold_bytes
+        )
+        options = PullOptions(**priority)
+        consume = Consume(
+            self._js, self.stream, self.consumer, flow, options, self._pins, cb, error_cb
+        )
+        return await consume.open()
+
+    async def unsubscribe(self) -> None:
+        """Fetch no more. The consumer stays, and so do consumptions until they are stopped."""
+        self._closed = True
+        for fetcher in [*self._idle, *self._busy]:
+            fetcher.close()
+        self._idle.clear()

@@ -1,0 +1,445 @@
+"""JetStream against a real nats-server, over TCP, WebSocket and the nats-py bus."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from agents_core import nats
+from agents_core.bus import Bus, Status
+from agents_core.errors import ConnectionClosed, RequestTimeout
+from agents_core.ids import unique
+from agents_core.nats.jetstream import (
+    DeliverPolicy,
+    Header,
+    JetStreamContext,
+    PubAck,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+    SubjectTransform,
+)
+from agents_core.nats.jetstream.errors import (
+    APIError,
+    BadRequest,
+    MessageNotFound,
+    NoStreamResponse,
+    StreamNameInUse,
+    StreamNotFound,
+    TooManyStalledMsgs,
+    WrongLastMsgId,
+    WrongLastSequence,
+    WrongStream,
+)
+from agents_core.nats.options import Options
+from agents_server.nats_py import NatsPyBus
+from agents_server.nats_server import NatsServer
+
+pytestmark = pytest.mark.nats
+BUSES = pytest.mark.parametrize("kind", ["tcp", "websocket", "nats_py"])
+
+
+async def connect(server: NatsServer, kind: str) -> Bus:
+    if kind == "nats_py":
+        bus = NatsPyBus(Options(servers=[server.url], reconnect_time_wait=0.1))
+        await bus.connect()
+        return bus
+    url = server.url if kind == "tcp" else server.websocket_url
+    return await nats.connect(url, reconnect_time_wait=0.1)
+
+
+@asynccontextmanager
+async def jetstream(
+    server: NatsServer, kind: str = "tcp", **options: object
+) -> AsyncIterator[JetStreamContext]:
+    bus = await connect(server, kind)
+    try:
+        yield JetStreamContext(bus, **options)
+    finally:
+        await bus.close()
+
+
+@asynccontextmanager
+async def stream(
+    server: NatsServer, kind: str = "tcp", **config: object
+) -> AsyncIterator[tuple[JetStreamContext, str]]:
+    """A context and a fresh stream that stores `<name>.>`, gone at the end."""
+    name = unique()
+    async with jetstream(server, kind) as js:
+        await js.add_stream(name=name, subjects=[f"{name}.>"], **config)
+        yield js, name
+        await js.delete_stream(name)
+
+
+async def fill(js: JetStreamContext, name: str, count: int, subject: str = "a") -> None:
+    for number in range(count):
+        await js.publish_async(f"{name}.{subject}", b"%d" % number)
+    await js.publish_async_completed()
+
+
+# -- streams
+
+
+@BUSES
+async def test_a_stream_from_its_making_to_its_end(nats_server: NatsServer, kind: str) -> None:
+    name = unique()
+    async with jetstream(nats_server, kind) as js:
+        config = StreamConfig(
+            name=name,
+            subjects=[f"{name}.>"],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.MEMORY,
+            max_age=3600.5,
+            max_msgs=100,
+            duplicate_window=60,
+            metadata={"owner": "test"},
+            subject_transform=SubjectTransform(f"{name}.old.>", f"{name}.new.>"),
+        )
+        info = await js.add_stream(config)
+        assert info.did_create is True
+        assert info.config.max_age == 3600.5
+        assert info.config.metadata is not None
+        assert info.config.metadata["owner"] == "test"
+        assert info.config.storage is StorageType.MEMORY
+        assert info.created is not None
+        assert abs(datetime.now(UTC) - info.created) < timedelta(minutes=1)
+        assert (await js.add_stream(config)).config.name == name
+        with pytest.raises(StreamNameInUse):
+            await js.add_stream(config, max_msgs=7)
+        changed = await js.update_stream(info.config, max_msgs=50)
+        assert (changed.config.max_msgs, changed.config.max_age) == (50, 3600.5)
+        assert name in await js.stream_names()
+        assert await js.stream_names(f"{name}.x") == [name]
+        assert await js.find_stream_name_by_subject(f"{name}.x") == name
+        assert name in [info.config.name for info in await js.streams_info()]
+        assert await js.delete_stream(name)
+        for gone in (js.stream_info(name), js.update_stream(config), js.delete_stream(name)):
+            with pytest.raises(StreamNotFound, match="stream not found"):
+                await gone
+        with pytest.raises(StreamNotFound, match="no stream stores"):
+            await js.find_stream_name_by_subject(f"{name}.x")
+
+
+async def test_the_state_counts_messages_by_subject(nats_server: NatsServer) -> None:
+    async with stream(nats_server) as (js, name):
+        await fill(js, name, 3, "a")
+        await fill(js, name, 2, "b")
+        await js.delete_msg(name, 2)
+        state = (await js.stream_info(name, f"{name}.*", deleted_details=True)).state
+        assert state.subjects == {f"{name}.a": 2, f"{name}.b": 2}
+        assert (state.messages, state.first_seq, state.last_seq) == (4, 1, 5)
+        assert (state.deleted, state.num_deleted) == ([2], 1)
+        assert (await js.stream_info(name, "nothing.here")).state.subjects == {}
+        assert (await js.stream_info(name)).state.subjects is None
+
+
+async def test_a_purge_spares_what_it_is_told_to(nats_server: NatsServer) -> None:
+    async with stream(nats_server) as (js, name):
+        await fill(js, name, 5, "a")
+        await fill(js, name, 5, "b")
+        assert await js.purge_stream(name, subject=f"{name}.a", keep=2)
+        assert (await js.stream_info(name)).state.messages == 7
+        assert await js.purge_stream(name, seq=9)
+        assert (await js.stream_info(name)).state.first_seq == 9
+        assert await js.purge_stream(name)
+        assert (await js.stream_info(name)).state.messages == 0
+
+
+async def test_the_account_counts_its_streams(nats_server: NatsServer) -> None:
+    async with stream(nats_server) as (js, _):
+        info = await js.account_info()
+        assert info.streams >= 1
+        assert info.api.level >= 5
+        assert info.limits.max_streams == -1
+
+
+# -- publishing
+
+
+@BUSES
+async def test_a_published_message_is_there(nats_server: NatsServer, kind: str) -> None:
+    async with stream(nats_server, kind) as (js, name):
+        ack = await js.publish(f"{name}.a", b"one", headers={"K": "v"})
+        assert ack == PubAck(name, 1)
+        stored = await js.get_msg(name, 1)
+        assert (stored.subject, stored.data, stored.headers["K"]) == (f"{name}.a", b"one", "v")
+
+
+async def test_what_a_publish_may_expect(nats_server: NatsServer) -> None:
+    async with stream(nats_server, allow_msg_ttl=True) as (js, name):
+        subject = f"{name}.a"
+        await js.publish(subject, msg_id="one")
+        assert (await js.publish(subject, msg_id="one")).duplicate
+        await js.publish(subject, stream=name, expected_last_sequence=1, expected_last_msg_id="one")
+        await js.publish(f"{name}.b", expected_last_subject_sequence=0)
+        await js.publish(
+            f"{name}.c", expected_last_subject_sequence=3, expected_last_subject=f"{name}.b"
+        )
+        with pytest.raises(WrongStream):
+            await js.publish(subject, stream="other")
+        for wrong in ({"expected_last_sequence": 7}, {"expected_last_subject_sequence": 7}):
+            with pytest.raises(WrongLastSequence) as raised:
+                await js.publish(subject, **wrong)
+            assert raised.value.err_code in {10071, 10164}
+        with pytest.raises(WrongLastMsgId):
+            await js.publish(subject, expected_last_msg_id="other")
+        assert (await js.stream_info(name)).state.last_seq == 4
+        await js.publish(subject, msg_ttl=3600)
+        assert (await js.get_msg(name, 5)).headers[Header.MSG_TTL] == "3600"
+        with pytest.raises(APIError, match="TTL") as refused:
+            await js.publish(subject, msg_ttl=0.5)
+        assert refused.value.err_code == 10165
+
+
+async def test_no_stream_takes_it(nats_server: NatsServer) -> None:
+    async with jetstream(nats_server) as js:
+        with pytest.raises(NoStreamResponse):
+            await js.publish(unique())
+        future = await js.publish_async(unique())
+        with pytest.raises(NoStreamResponse):
+            await future
+
+
+@BUSES
+async def test_many_messages_under_way(nats_server: NatsServer, kind: str) -> None:
+    async with stream(nats_server, kind, storage=StorageType.MEMORY) as (js, name):
+        futures = [await js.publish_async(f"{name}.a", b"%d" % i) for i in range(5000)]
+        assert 0 < js.publish_async_pending() <= 4000
+        await js.publish_async_completed()
+        assert js.publish_async_pending() == 0
+        assert [future.result().seq for future in futures] == list(range(1, 5001))
+
+
+async def test_messages_larger_than_the_buffer_of_the_bus(nats_server: NatsServer) -> None:
+    async with stream(nats_server, storage=StorageType.MEMORY) as (js, name):
+        payload = bytes(600_000)
+        futures = [await js.publish_async(f"{name}.a", payload) for _ in range(20)]
+        await js.publish_async_completed()
+        assert [future.result().seq for future in futures] == list(range(1, 21))
+
+
+async def test_a_window_that_stays_full(nats_server: NatsServer) -> None:
+    async with jetstream(nats_server, publish_async_max_pending=2) as js:
+        silent = unique()
+        await js.bus.subscribe(silent)  # somebody is there, but it is no stream
+        futures = [await js.publish_async(silent) for _ in range(2)]
+        with pytest.raises(TooManyStalledMsgs):
+            await js.publish_async(silent, wait_stall=0.05)
+        await js.bus.close()
+        for future in futures:
+            with pytest.raises(ConnectionClosed):
+                await future
+
+
+async def test_messages_with_an_id_outlive_the_connection(own_nats_server: NatsServer) -> None:
+    async with stream(own_nats_server) as (js, name):
+        futures = [await js.publish_async(f"{name}.a", msg_id=str(i)) for i in range(50)]
+        await restart(own_nats_server, js.bus)
+        await js.publish_async_completed()
+        assert sorted(future.result().seq for future in futures) == list(range(1, 51))
+        assert (await js.stream_info(name)).state.messages == 50
+
+
+# -- stored messages
+
+
+@BUSES
+@pytest.mark.parametrize("direct", [False, True])
+async def test_stored_messages_are_read_without_a_consumer(
+    nats_server: NatsServer, kind: str, direct: bool
+) -> None:
+    async with stream(nats_server, kind, allow_direct=True) as (js, name):
+        await js.publish(f"{name}.a", b"", headers={"K": "v"})
+        await fill(js, name, 2, "b")
+        first = await js.get_msg(name, 1, direct=direct)
+        assert (first.seq, first.data, dict(first.headers)) == (1, b"", {"K": "v"})
+        assert first.stream == name
+        assert abs(datetime.now(UTC) - first.time) < timedelta(minutes=1)
+        last = await js.get_last_msg(name, f"{name}.b", direct=direct)
+        assert (last.sequence, last.data, dict(last.headers)) == (3, b"1", {})
+        assert (await js.get_last_msg(name, f"{name}.*", direct=direct)).seq == 3
+        following = await js.get_msg(name, 1, f"{name}.b", direct=direct, next=True)
+        assert following.seq == 2
+        for missing in ({"seq": 9}, {"subject": f"{name}.z"}):
+            with pytest.raises(MessageNotFound):
+                await js.get_msg(name, direct=direct, **missing)
+        await js.delete_msg(name, 1, no_erase=False)
+        with pytest.raises(MessageNotFound):
+            await js.get_msg(name, 1, direct=direct)
+
+
+async def test_a_stream_without_direct_access(nats_server: NatsServer) -> None:
+    async with stream(nats_server) as (js, name):
+        await js.publish(f"{name}.a")
+        with pytest.raises(NoStreamResponse):
+            await js.get_msg(name, 1, direct=True)
+        with pytest.raises(NoStreamResponse):
+            await js.get_batch(name, 5)
+
+
+@BUSES
+async def test_several_stored_messages_at_once(nats_server: NatsServer, kind: str) -> None:
+    async with stream(nats_server, kind, allow_direct=True) as (js, name):
+        await fill(js, name, 4, "a")
+        await fill(js, name, 4, "b")
+        found = await js.get_batch(name, 3, seq=2, subject=f"{name}.a")
+        assert [(msg.seq, msg.num_pending) for msg in found] == [(2, 2), (3, 1), (4, 0)]
+        assert [msg.seq for msg in await js.get_batch(name, 3)] == [1, 2, 3]
+        since = (await js.get_msg(name, 7)).time
+        assert [msg.seq for msg in await js.get_batch(name, 9, start_time=since)] == [7, 8]
+        assert len(await js.get_batch(name, 9, max_bytes=1)) == 1
+        assert await js.get_batch(name, 3, subject=f"{name}.z") == []
+        newest = await js.get_last_msgs_for(name, [f"{name}.a", f"{name}.b"])
+        assert [msg.seq for msg in newest] == [4, 8]
+        then = await js.get_last_msgs_for(name, [f"{name}.*"], up_to_seq=6)
+        assert [(msg.seq, msg.data) for msg in then] == [(4, b"3"), (6, b"1")]
+        early = await js.get_last_msgs_for(name, [f"{name}.*"], up_to_time=since, batch=1)
+        assert [msg.seq for msg in early] == [4]
+
+
+async def test_too_many_subjects_for_one_answer(nats_server: NatsServer) -> None:
+    async with stream(nats_server, allow_direct=True, storage=StorageType.MEMORY) as (js, name):
+        for number in range(1025):
+            await js.publish_async(f"{name}.{number}")
+        await js.publish_async_completed()
+        with pytest.raises(BadRequest, match="Too Many Results"):
+            await js.get_last_msgs_for(name, [f"{name}.*"])
+
+
+# -- the ordered consumer
+
+
+@BUSES
+async def test_a_stream_in_order(nats_server: NatsServer, kind: str) -> None:
+    async with stream(nats_server, kind) as (js, name):
+        await fill(js, name, 1200)
+        async with await js.ordered_consumer(name) as messages:
+            assert messages.num_pending == 1200
+            found = []
+            async for msg in messages:
+                found.append(msg.metadata.sequence.stream)
+                if messages.num_pending == 0:
+                    break
+        assert found == list(range(1, 1201))
+
+
+async def waiting(js: JetStreamContext, name: str, consumer: str) -> None:
+    """Wait until the server has a request for messages."""
+    while not (await js.consumer_info(name, consumer)).num_waiting:
+        await asyncio.sleep(0)
+
+
+async def gone(js: JetStreamContext, name: str) -> None:
+    """Wait until the stream has no consumer."""
+    while await js.consumer_names(name):
+        await asyncio.sleep(0)
+
+
+async def test_an_ordered_consumer_begins_where_it_is_told(nats_server: NatsServer) -> None:
+    async with stream(nats_server) as (js, name):
+        await fill(js, name, 3, "a")
+        await fill(js, name, 3, "b")
+
+        async def first(**options: object) -> tuple[int, int]:
+            async with await js.ordered_consumer(name, **options) as messages:
+                pending = messages.num_pending
+                async for msg in messages:
+                    return msg.metadata.sequence.stream, pending
+            raise AssertionError
+
+        assert await first() == (1, 6)
+        assert await first(filter_subjects=f"{name}.b") == (4, 3)
+        assert await first(filter_subjects=[f"{name}.b", f"{name}.c"]) == (4, 3)
+        assert await first(deliver_policy=DeliverPolicy.LAST) == (6, 1)
+        assert await first(deliver_policy=DeliverPolicy.LAST_PER_SUBJECT) == (3, 2)
+        by_sequence = DeliverPolicy.BY_START_SEQUENCE
+        assert await first(deliver_policy=by_sequence, opt_start_seq=5) == (5, 2)
+        since = (await js.get_msg(name, 2)).time
+        by_time = DeliverPolicy.BY_START_TIME
+        assert await first(deliver_policy=by_time, opt_start_time=since) == (2, 5)
+        await gone(js, name)
+        with pytest.raises(StreamNotFound):
+            await js.ordered_consumer(unique())
+
+
+async def test_an_ordered_consumer_that_is_deleted_is_replaced(nats_server: NatsServer) -> None:
+    made: list[str] = []
+    errors: list[Exception] = []
+    async with stream(nats_server) as (js, name):
+        messages = await js.ordered_consumer(
+            name,
+            deliver_policy=DeliverPolicy.NEW,
+            created_cb=lambda info: made.append(info.name),
+            error_cb=errors.append,
+        )
+        await waiting(js, name, made[0])
+        await js.delete_consumer(name, made[0])
+        await fill(js, name, 3)  # the second one begins before these, although it is a new one
+        found = []
+        async for msg in messages:
+            found.append(msg.metadata.sequence.stream)
+            if len(found) == 3:
+                messages.stop()
+        assert found == [1, 2, 3]
+        assert [type(error).__name__ for error in errors] == ["ConsumerDeleted"]
+        assert len(made) == 2
+
+
+@BUSES
+async def test_an_ordered_consumer_outlives_its_server(
+    own_nats_server: NatsServer, kind: str
+) -> None:
+    async with stream(own_nats_server, kind) as (js, name):
+        await fill(js, name, 10)
+        found: list[int] = []
+        async with await js.ordered_consumer(name) as messages:
+            async for msg in messages:
+                found.append(msg.metadata.sequence.stream)
+                if len(found) == 5:
+                    await restart(own_nats_server, js.bus)
+                    await fill(js, name, 5)
+                if len(found) == 15:
+                    break
+        assert found == list(range(1, 16))
+
+
+async def restart(server: NatsServer, bus: Bus) -> None:
+    """Kill the server and start it again; return when the bus has noticed both."""
+    server.kill()
+    await until(bus, Status.RECONNECTING)
+    server.start()
+    await until(bus, Status.CONNECTED)
+
+
+async def until(bus: Bus, wanted: Status) -> None:
+    """Wait for a status; the test's deadline bounds it."""
+    reached = asyncio.Event()
+    remove = bus.on_status(lambda now: reached.set() if now is wanted else None)
+    if bus.status is not wanted:
+        await reached.wait()
+    remove()
+
+
+async def test_an_ordered_consumer_of_a_stream_that_goes(nats_server: NatsServer) -> None:
+    async with jetstream(nats_server, timeout=1) as js:
+        name = unique()
+        await js.add_stream(name=name, subjects=[name])
+        messages = await js.ordered_consumer(name, error_cb=lambda _: None)
+        await waiting(js, name, (await js.consumer_names(name))[0])
+        await js.delete_stream(name)
+        with pytest.raises(StreamNotFound):
+            async for _ in messages:
+                pass
+        assert messages.ended
+
+
+async def test_no_answer_in_time(nats_server: NatsServer) -> None:
+    async with jetstream(nats_server) as js:
+        silent = unique()
+        await js.bus.subscribe(silent)
+        with pytest.raises(RequestTimeout):
+            await js.publish(silent, timeout=0.01)
