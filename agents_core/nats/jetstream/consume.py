@@ -248,8 +248,8 @@ class Consume:
             self._fatal(error)
         elif outcome is Outcome.NOBODY:
             self._begin(self._look(error))
-        elif outcome is Outcome.LATER:
-            self._pause(error)
+        elif outcome in {Outcome.LATER, Outcome.REFUSED}:
+            self._pause(error)  # a refusal, too, as the configuration may change (ADR-37)
         else:
             if outcome is Outcome.NOT_PINNED:
                 self._pins.forget(self._options.group)

@@ -90,7 +90,8 @@ class Fetcher:
         while not self._held:
             left = deadline - now()
             if left <= (GRACE_S if attempt else 0.0):
-                raise FetchTimeout(self._consumer, want.timeout or 0.0)
+                refusal = self._end[1] if self._end else None
+                raise FetchTimeout(self._consumer, want.timeout or 0.0) from refusal
             await self._request(want, min(left, EXPIRES_S_MAX))
             attempt += 1
             if self._end is None or self._held:
@@ -171,7 +172,7 @@ class Fetcher:
         Raises:
             APIError: asking again is of no use.
         """
-        if outcome in {Outcome.FATAL, Outcome.TOO_LARGE}:
+        if outcome in {Outcome.FATAL, Outcome.REFUSED, Outcome.TOO_LARGE}:
             raise error
         if outcome is Outcome.NOBODY:
             await self._js.consumer_info(self._stream, self._consumer)

@@ -128,6 +128,7 @@ class Outcome(Enum):
     OVER = auto()  # it has ended as it should
     TOO_LARGE = auto()  # the next message does not fit into what is left of max_bytes
     LATER = auto()  # it is refused, or was lost, for now
+    REFUSED = auto()  # it asks for more than the consumer is configured to give
     NOT_PINNED = auto()  # another client of the group is the pinned one
     NOBODY = auto()  # there is no such consumer, or it has no leader at this moment
     FATAL = auto()  # asking again would give the same answer
@@ -153,7 +154,8 @@ _BY_WORDS: list[tuple[str, Outcome, type[APIError]]] = [
     ("Message Size Exceeds MaxBytes", Outcome.TOO_LARGE, MaxBytesExceeded),
     ("Leadership Change", Outcome.LATER, PullRefused),
     ("Server Shutdown", Outcome.LATER, PullRefused),
-    ("Exceeded Max", Outcome.LATER, PullRefused),
+    ("Exceeded MaxWaiting", Outcome.LATER, PullRefused),
+    ("Exceeded MaxRequest", Outcome.REFUSED, PullRefused),
     ("Consumer Deleted", Outcome.FATAL, ConsumerDeleted),
     ("Consumer is push based", Outcome.FATAL, ConsumerIsPush),
 ]
