@@ -27,11 +27,15 @@ from agents_core.nats.jetstream import (
     RetentionPolicy,
     StorageType,
     StreamConfig,
+    StreamSource,
     SubjectTransform,
+    schedule,
 )
 from agents_core.nats.jetstream.errors import (
     APIError,
     BadRequest,
+    BatchEnded,
+    BatchIncomplete,
     ConsumerDeleted,
     ConsumerExists,
     ConsumerInvalidReset,
@@ -864,3 +868,101 @@ async def test_overflow_and_priority(nats_server: NatsServer) -> None:
         assert [msg.data for msg in await low] == [b"2"]
         with pytest.raises(BadRequest, match="Priority Group missing"):
             await subscription.fetch()
+
+
+# -- batches, counters, schedules
+
+
+async def test_a_batch_is_stored_as_one(nats_server: NatsServer) -> None:
+    async with stream(nats_server, allow_atomic=True) as (js, name):
+        batch = js.atomic_batch()
+        for number in range(250):
+            await batch.add(f"{name}.a", b"%d" % number)
+        assert (await js.stream_info(name)).state.messages == 0
+        ack = await batch.commit(f"{name}.a", b"last", headers={"K": "v"})
+        assert (ack.seq, ack.batch_size, ack.batch_id) == (251, 251, batch.id)
+        assert len(batch) == 251
+        last = await js.get_msg(name, 251)
+        assert (last.data, last.headers["K"]) == (b"last", "v")
+        for again in (batch.add(f"{name}.a"), batch.commit(f"{name}.a")):
+            with pytest.raises(BatchEnded):
+                await again
+        without = js.atomic_batch()
+        await without.add(f"{name}.b", b"one")
+        assert (await without.commit()).batch_size == 1
+        with pytest.raises(BatchEnded):
+            await js.atomic_batch().commit()
+
+
+async def test_a_batch_that_is_refused_stores_nothing(nats_server: NatsServer) -> None:
+    async with stream(nats_server, allow_atomic=True) as (js, name):
+        await js.publish(f"{name}.a")
+        batch = js.atomic_batch()
+        await batch.add(f"{name}.a", b"one")
+        await batch.add(f"{name}.b", b"two", expected_last_subject_sequence=7)
+        with pytest.raises(WrongLastSequence):
+            await batch.commit(f"{name}.c", b"three")
+        late = js.atomic_batch()
+        await late.add(f"{name}.a", b"one")
+        late.id = unique()  # as if the server had never seen the first
+        with pytest.raises(BatchIncomplete):
+            await late.commit(f"{name}.a", b"two")
+        assert (await js.stream_info(name)).state.messages == 1
+        with pytest.raises(NoStreamResponse):
+            await js.atomic_batch().add(unique())
+    async with stream(nats_server) as (js, name):
+        refused = js.atomic_batch()
+        with pytest.raises(BadRequest, match="atomic publish is disabled"):
+            await refused.add(f"{name}.a")
+        with pytest.raises(BatchEnded):
+            await refused.add(f"{name}.a")
+
+
+async def test_a_batch_larger_than_the_buffer_of_the_bus(nats_server: NatsServer) -> None:
+    async with stream(nats_server, allow_atomic=True, storage=StorageType.MEMORY) as (js, name):
+        batch = js.atomic_batch()
+        for _ in range(10):
+            await batch.add(f"{name}.a", bytes(600_000))
+        assert (await batch.commit(f"{name}.a")).batch_size == 11
+
+
+async def test_counters(nats_server: NatsServer) -> None:
+    async with stream(nats_server, allow_msg_counter=True, allow_direct=True) as (js, name):
+        counter = js.counter(name)
+        assert await counter.add(f"{name}.hits", 5) == 5
+        assert await counter.add(f"{name}.hits", -7) == -2
+        huge = 10**30
+        assert await counter.add(f"{name}.hits", huge) == huge - 2
+        entry = await counter.get(f"{name}.hits")
+        assert (entry.subject, entry.value, entry.increment) == (f"{name}.hits", huge - 2, huge)
+        await counter.add(f"{name}.misses", 1)
+        found = await counter.get_multiple([f"{name}.>"])
+        assert {entry.subject: entry.value for entry in found} == {
+            f"{name}.hits": huge - 2,
+            f"{name}.misses": 1,
+        }
+        with pytest.raises(MessageNotFound):
+            await counter.get(f"{name}.none")
+        total = unique()
+        source = StreamSource(
+            name, subject_transforms=[SubjectTransform(f"{name}.*", f"{total}.{{{{wildcard(1)}}}}")]
+        )
+        await js.add_stream(name=total, sources=[source], allow_msg_counter=True, allow_direct=True)
+        while (await js.stream_info(total)).state.messages < 4:
+            await asyncio.sleep(0)
+        summed = await js.counter(total).get(f"{total}.misses")
+        assert (summed.value, summed.sources) == (1, {name: {f"{name}.misses": 1}})
+        await js.delete_stream(total)
+
+
+async def test_a_message_is_published_later(nats_server: NatsServer) -> None:
+    async with stream(nats_server, allow_msg_schedules=True, allow_msg_ttl=True) as (js, name):
+        soon = datetime.now(UTC) + timedelta(seconds=1)
+        headers = schedule(soon, f"{name}.now", msg_ttl=60)
+        await js.publish(f"{name}.later.1", b"hello", headers=headers)
+        with pytest.raises(BadRequest):
+            await js.publish(f"{name}.later.2", headers=schedule("never ever", f"{name}.now"))
+        subscription = await js.pull_subscribe(f"{name}.now", "d")
+        (msg,) = await subscription.fetch()
+        assert (msg.data, msg.headers[Header.SCHEDULER]) == (b"hello", f"{name}.later.1")
+        assert msg.headers[Header.MSG_TTL] == "60"

@@ -7,6 +7,7 @@ js = nc.jetstream()
 """
 
 from agents_core.nats.jetstream.account import AccountInfo, AccountLimits, APIStats, Tier
+from agents_core.nats.jetstream.batch import AtomicBatch
 from agents_core.nats.jetstream.consume import Consume
 from agents_core.nats.jetstream.consumer import (
     AckPolicy,
@@ -21,10 +22,12 @@ from agents_core.nats.jetstream.consumer import (
     SequenceInfo,
 )
 from agents_core.nats.jetstream.context import JetStreamContext
+from agents_core.nats.jetstream.counter import Counter, CounterEntry
 from agents_core.nats.jetstream.header import Header
 from agents_core.nats.jetstream.msg import JSMsg, Metadata, SequencePair
 from agents_core.nats.jetstream.ordered import OrderedConsumer
 from agents_core.nats.jetstream.publish import PubAck, PublishOptions
+from agents_core.nats.jetstream.schedule import schedule
 from agents_core.nats.jetstream.stored import RawStreamMsg
 from agents_core.nats.jetstream.stream import (
     ClusterInfo,
@@ -54,12 +57,15 @@ __all__ = [
     "AccountInfo",
     "AccountLimits",
     "AckPolicy",
+    "AtomicBatch",
     "ClusterInfo",
     "Consume",
     "ConsumerConfig",
     "ConsumerInfo",
     "ConsumerPause",
     "ConsumerReset",
+    "Counter",
+    "CounterEntry",
     "DeliverPolicy",
     "DiscardPolicy",
     "ExternalStream",
@@ -94,4 +100,5 @@ __all__ = [
     "StreamState",
     "SubjectTransform",
     "Tier",
+    "schedule",
 ]

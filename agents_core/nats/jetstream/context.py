@@ -12,6 +12,7 @@ from agents_core.errors import NoResponders
 from agents_core.ids import unique
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.jetstream.api import DEFAULT_PREFIX, TIMEOUT_S, check_name
+from agents_core.nats.jetstream.batch import AtomicBatch
 from agents_core.nats.jetstream.consume import JSCallback
 from agents_core.nats.jetstream.consumer import (
     AckPolicy,
@@ -21,6 +22,7 @@ from agents_core.nats.jetstream.consumer import (
     ReplayPolicy,
 )
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
+from agents_core.nats.jetstream.counter import Counter
 from agents_core.nats.jetstream.errors import ConsumerNotFound, NoStreamResponse
 from agents_core.nats.jetstream.flow import EXPIRES_S, Flow
 from agents_core.nats.jetstream.message_api import MessageAPI
@@ -144,6 +146,14 @@ class JetStreamContext(StreamAPI, ConsumerAPI, MessageAPI):
     async def publish_async_completed(self) -> None:
         """Return when each message of `publish_async` has its acknowledgement or its error."""
         await self._window.completed()
+
+    def atomic_batch(self) -> AtomicBatch:
+        """Begin a batch of messages that are stored together or not at all (ADR-50)."""
+        return AtomicBatch(self)
+
+    def counter(self, stream: str) -> Counter:
+        """The counters of a stream (ADR-49)."""
+        return Counter(self, check_name(stream))
 
     # -- reading
 

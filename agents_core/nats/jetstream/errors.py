@@ -1,7 +1,7 @@
 """The errors of JetStream. What the server says comes as code, error code and its own words.
 
 JetStreamError
-├── APIError                   an error that the server answered, or a status it sent
+├── APIError                   an error that the server answered, or a status that it sent
 │   ├── NotFound               404
 │   │   └── StreamNotFound, ConsumerNotFound, MessageNotFound
 │   ├── BadRequest             400
@@ -15,10 +15,10 @@ JetStreamError
 │   ├── ServerFault            500
 │   └── ConsumerDeleted, ConsumerIsPush, MaxBytesExceeded, PullRefused
 ├── NoStreamResponse           no stream takes the subject
-├── FetchTimeout, NoHeartbeat
-├── TooManyStalledMsgs
+├── FetchTimeout, NoHeartbeat, SequenceGap
+├── TooManyStalledMsgs, BatchEnded
 ├── NotJSMessage, MsgAlreadyAckd
-└── InvalidName, InvalidAnswer
+└── InvalidName, InvalidOption, InvalidAnswer
 """
 
 from __future__ import annotations
@@ -199,6 +199,13 @@ class TooManyStalledMsgs(JetStreamError):
 
     limit: int
     template: ClassVar[str] = "{limit} published messages wait for their acknowledgement"
+
+
+@dataclass(eq=False)
+class BatchEnded(JetStreamError):
+    """The atomic batch was committed, or an error ended it, or there is nothing in it."""
+
+    template: ClassVar[str] = "there is nothing to add to or to commit: the batch has ended"
 
 
 @dataclass(eq=False)
