@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from types import TracebackType
-from typing import Self, TypeAlias, cast
+from typing import Self
 
 from agents_core.bus import Status, Subscription
 from agents_core.errors import AgentsError
 from agents_core.nats import backoff
 from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
+from agents_core.nats.jetstream.delivery import Delivery, JSCallback
 from agents_core.nats.jetstream.errors import APIError, NoHeartbeat, NotFound, PullRefused
 from agents_core.nats.jetstream.flow import Flow
 from agents_core.nats.jetstream.msg import JSMsg
-from agents_core.nats.jetstream.pull import Outcome, Pins, PullOptions, judge, size_of
+from agents_core.nats.jetstream.pull import Outcome, Pins, PullOptions, judge
 from agents_core.nats.msg import Msg
 from agents_core.nats.options import NotifyError
-from agents_core.nats.subscription import FAIR_MSGS
 from agents_core.timers import Timer
-
-JSCallback: TypeAlias = Callable[[JSMsg], object]
-"""Called with each message. A plain function runs at once, inside the arrival; a coroutine function
-runs in order on the reader's own task."""
 
 PAUSE_S_MAX = 10.0
 """The longest pause before asking again, while the consumer refuses or has no leader."""
@@ -36,8 +30,8 @@ MISSED_MAX = 2
 """Heartbeats that may be missed before a request counts as lost (ADR-37)."""
 
 OVERRUN = 2
-"""A request that counted as lost may be served after all. So many times what was asked for is kept;
-what is beyond is dropped, and the server delivers it again."""
+"""A request that counted as lost may be served after all. So many times what may be under way is
+kept; what is beyond is dropped, and the server delivers it again."""
 
 _log = logging.getLogger("agents_core.nats.jetstream")
 
@@ -50,7 +44,8 @@ class Consume:
 
     Args:
         js: the API.
-        stream, consumer: whom to ask.
+        stream: what the consumer reads.
+        consumer: whom to ask.
         flow: how much to ask for, and when.
         options: what is the same in all requests.
         pins: the pin ids, shared by all readers of the consumer.
@@ -74,107 +69,50 @@ class Consume:
         self._bus = js.bus
         self._stream, self._consumer = stream, consumer
         self._flow, self._options, self._pins = flow, options, pins
-        self._cb, self._error_cb = cb, error_cb
-        self._inline = cb is not None and not inspect.iscoroutinefunction(cb)
-        self._callbacks = Callbacks()
+        self._error_cb, self._callbacks = error_cb, Callbacks()
+        self._delivery = Delivery(cb, self._taken, self._report)
         self._inbox = self._bus.new_inbox()
-        self._generation = 0
         self._reply = f"{self._inbox}.0"
+        self._generation = 0  # of requests that count, the last token of their reply subject
         self._subscription: Subscription | None = None
         self._unlisten: Callable[[], object] = lambda: None
-        self._held: deque[JSMsg] = deque()
-        self._held_cost = 0
         self._asked = 0  # what the server still owes, in the unit of the flow
-        self._idle = False  # the last request was for all that may be, and nothing has come
+        self._held = 0  # what has arrived and was not taken, in the same unit
+        self._all_asked = False  # the last request was for all that may be, and nothing has come
         self._heard = False  # anything came since the last tick
         self._missed = 0
         self._attempt = 0
         self._paused = False
-        self._closing = False
-        self._timer: Timer | None = None
+        self._pause_timer: Timer | None = None
         self._tick_timer: Timer | None = None
         self._work: asyncio.Task[None] | None = None
-        self._runner: asyncio.Task[None] | None = None
-        self._waiters: deque[asyncio.Future[None]] = deque()
-        self._finished = asyncio.Event()
-        self.error: AgentsError | None = None
 
     @property
     def pending_msgs(self) -> int:
         """Messages that arrived and were not yet taken."""
-        return len(self._held)
+        return len(self._delivery)
 
     @property
     def ended(self) -> bool:
         """No more messages will arrive; some may still be pending."""
-        return self._finished.is_set()
+        return self._delivery.ended
 
     async def open(self) -> Self:
         """Subscribe to the reply subject and ask for the first messages."""
         self._subscription = await self._bus.subscribe(f"{self._inbox}.*", cb=self._arrive)
         self._unlisten = self._bus.on_status(self._on_status_of_bus)
         self._tick_timer = self._js.timers.after(self._flow.heartbeat, self._tick)
-        if self._cb is not None and not self._inline:
-            self._runner = asyncio.get_running_loop().create_task(self._run())
+        self._delivery.start()
         self._ask()
         return self
 
-    # -- taking
-
-    async def __aiter__(self) -> AsyncIterator[JSMsg]:
+    def __aiter__(self) -> AsyncIterator[JSMsg]:
         """Messages until it ends; those pending are delivered first.
 
         Raises:
             AgentsError: what ended it, unless that was asked for.
         """
-        count = 0
-        while True:
-            while self._held:
-                yield self._take()
-                count += 1
-                if count % FAIR_MSGS == 0:
-                    await asyncio.sleep(0)
-            if self.ended:
-                if self.error is not None:
-                    raise self.error
-                return
-            await self._more()
-
-    def _take(self) -> JSMsg:
-        msg = self._held.popleft()
-        self._held_cost -= 1 if self._flow.by_count else size_of(msg)
-        if self._asked + self._held_cost <= self._flow.threshold:
-            self._ask()
-        return msg
-
-    async def _more(self) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and self._held:
-                self._wake()  # woken and cancelled in one turn: the message is somebody else's
-            raise
-
-    def _wake(self) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
-
-    async def _run(self) -> None:
-        """Call an async callback for each message, in order."""
-        callback = cast("Callable[[JSMsg], Awaitable[object]]", self._cb)
-        try:
-            async for msg in self:
-                try:
-                    await callback(msg)
-                except Exception as error:  # a user's callback must not end the others' messages
-                    self._report(error)
-        except AgentsError:
-            pass  # it was reported when it ended
+        return self._delivery.__aiter__()
 
     async def wait(self) -> None:
         """Return when it has ended, and a callback has had every message.
@@ -182,11 +120,7 @@ class Consume:
         Raises:
             AgentsError: what ended it, unless that was asked for.
         """
-        await self._finished.wait()
-        if self._runner is not None:
-            await asyncio.wait([self._runner])
-        if self.error is not None:
-            raise self.error
+        await self._delivery.wait()
 
     # -- arriving
 
@@ -196,35 +130,25 @@ class Consume:
             self._on_status(msg)
             return
         accepted = self._accept(msg)
-        if accepted is None:
-            return
-        self._idle = False
-        self._attempt = 0
-        cost = 1 if self._flow.by_count else size_of(msg)
-        self._asked = self._asked - cost if self._asked > cost else 0
-        if self._inline:
-            self._call(accepted)
-            self._refill()
-            return
-        self._held.append(accepted)
-        self._held_cost += cost
-        if self._waiters:
-            self._wake()
+        if accepted is not None:
+            cost = self._flow.cost(msg)
+            self._asked = self._asked - cost if self._asked > cost else 0
+            self._held += cost
+            self._all_asked = False
+            self._attempt = 0
+            self._delivery.put(accepted)
 
     def _accept(self, msg: Msg) -> JSMsg | None:
         """The message as it is handed over, or None to drop it."""
-        if self._held_cost > OVERRUN * self._flow.limit:
+        if self._held > OVERRUN * self._flow.limit:
             return None
         accepted = JSMsg(msg)
         self._pins.see(self._options.group, accepted)
         return accepted
 
-    def _call(self, msg: JSMsg) -> None:
-        assert self._cb is not None
-        try:
-            self._cb(msg)
-        except Exception as error:  # as in _run
-            self._report(error)
+    def _taken(self, msg: JSMsg) -> None:
+        self._held -= self._flow.cost(msg)
+        self._refill()
 
     def _on_status(self, msg: Msg) -> None:
         code = msg.status
@@ -239,11 +163,12 @@ class Consume:
             self._asked = max(0, self._asked - int(pending))
         else:
             self._forget_requests()
-        if outcome is Outcome.TOO_LARGE and self._idle:
+        if outcome is Outcome.TOO_LARGE and self._all_asked:
             outcome = Outcome.FATAL  # all of max_bytes was free, and it does not fit
         self._react(outcome, error)
 
     def _react(self, outcome: Outcome, error: APIError) -> None:
+        """Go on after a request has ended."""
         if outcome is Outcome.FATAL:
             self._fatal(error)
         elif outcome is Outcome.NOBODY:
@@ -258,23 +183,24 @@ class Consume:
     # -- asking
 
     def _refill(self) -> None:
-        if self._asked + self._held_cost <= self._flow.threshold:
+        if self._asked + self._held <= self._flow.threshold:
             self._ask()
 
     def _ask(self) -> None:
         """Ask for as much as there is room for, unless it can't be now."""
-        room = self._flow.limit - self._asked - self._held_cost
-        if self._paused or self._closing or room <= 0 or self._bus.status is not Status.CONNECTED:
+        room = self._flow.limit - self._asked - self._held
+        if self._paused or room <= 0 or self._bus.status is not Status.CONNECTED:
             return
-        body = self._flow.body(room, self._options, self._pins)
-        next_subject = f"{self._js.prefix}.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
+        subject = f"{self._js.prefix}.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
         try:
-            self._bus.publish(next_subject, body, self._reply)
+            self._bus.publish(
+                subject, self._flow.body(room, self._options, self._pins), self._reply
+            )
         except AgentsError as error:
             self._pause(error)
             return
         self._asked += room
-        self._idle = room == self._flow.limit
+        self._all_asked = room == self._flow.limit
 
     def _forget_requests(self) -> None:
         """Whatever was asked for does not count any more, nor what the server says about it."""
@@ -287,13 +213,12 @@ class Consume:
         self._report(error)
         self._attempt += 1
         self._paused = True
+        _cancel(self._pause_timer)
         seconds = backoff.delay(self._attempt, PAUSE_S_MAX, self._js.rng)
-        self._timer = self._js.timers.after(seconds, self._resume)
+        self._pause_timer = self._js.timers.after(seconds, self._resume)
 
     def _resume(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        _cancel(self._pause_timer)
         self._paused = False
         self._refill()
 
@@ -362,44 +287,33 @@ class Consume:
     # -- ending
 
     def _end(self, error: AgentsError | None = None) -> None:
-        if self.ended:
-            return
-        self._closing = True
-        self.error = error
-        if error is not None and self._cb is not None:
-            self._report(error)
-        for timer in (self._timer, self._tick_timer):
-            if timer is not None:
-                timer.cancel()
+        self._paused = True
+        for timer in (self._pause_timer, self._tick_timer):
+            _cancel(timer)
         self._stop_work()
         self._unlisten()
         if self._subscription is not None:
             self._subscription.end()
-        self._finished.set()
-        waiters, self._waiters = self._waiters, deque()
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        self._delivery.end(error)
 
     def stop(self) -> None:
         """End now. What was not taken is dropped; the server delivers it again after `ack_wait`."""
         self._end()
-        self._held.clear()
-        if self._runner is not None and self._runner is not asyncio.current_task():
-            self._runner.cancel()
+        self._delivery.drop()
 
     async def drain(self) -> None:
         """Ask for no more, but hand over what has arrived.
 
         Iteration ends after it; with a callback this returns when it has had all of it.
         """
-        self._closing = True
+        self._paused = True
+        _cancel(self._pause_timer)
+        self._unlisten()
         if self._subscription is not None:
             with suppress(AgentsError):  # without a connection nothing is under way
                 await self._subscription.drain()
         self._end()
-        if self._runner is not None and self._runner is not asyncio.current_task():
-            await asyncio.wait([self._runner])
+        await self._delivery.settle()
 
     async def __aenter__(self) -> Self:
         return self
@@ -411,3 +325,8 @@ class Consume:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def _cancel(timer: Timer | None) -> None:
+    if timer is not None:
+        timer.cancel()

@@ -13,7 +13,6 @@ from agents_core.ids import unique
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.jetstream.api import DEFAULT_PREFIX, TIMEOUT_S, check_name
 from agents_core.nats.jetstream.batch import AtomicBatch
-from agents_core.nats.jetstream.consume import JSCallback
 from agents_core.nats.jetstream.consumer import (
     AckPolicy,
     ConsumerConfig,
@@ -23,6 +22,7 @@ from agents_core.nats.jetstream.consumer import (
 )
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
 from agents_core.nats.jetstream.counter import Counter
+from agents_core.nats.jetstream.delivery import JSCallback
 from agents_core.nats.jetstream.errors import ConsumerNotFound, NoStreamResponse
 from agents_core.nats.jetstream.flow import EXPIRES_S, Flow
 from agents_core.nats.jetstream.message_api import MessageAPI
@@ -219,7 +219,7 @@ class JetStreamContext(StreamAPI, ConsumerAPI, MessageAPI):
         max_messages: int | None = None,
         max_bytes: int | None = None,
         expires: float = EXPIRES_S,
-        heartbeat: float = HEARTBEAT_S,
+        heartbeat: float | None = None,
         error_cb: NotifyError | None = None,
         created_cb: Callable[[ConsumerInfo], object] | None = None,
     ) -> OrderedConsumer:
@@ -243,7 +243,8 @@ class JetStreamContext(StreamAPI, ConsumerAPI, MessageAPI):
             max_messages: at most so many asked for and not yet taken; 500 by default.
             max_bytes: the same in bytes, instead of `max_messages`.
             expires: seconds that one request lives on the server, at least 1.
-            heartbeat: seconds between the server's signs of life while it has no message.
+            heartbeat: seconds between the server's signs of life while it has no message; 5 by
+                default. After two that are missing the consumer is replaced.
             error_cb: told why a consumer was replaced, and what `cb` raises. Logged by default.
             created_cb: told about each consumer that was made, the first included.
 
@@ -268,6 +269,7 @@ class JetStreamContext(StreamAPI, ConsumerAPI, MessageAPI):
             num_replicas=1,
             mem_storage=True,
         )
-        flow = Flow.of(max_messages, max_bytes, expires, heartbeat)
+        beat = min(HEARTBEAT_S, expires / 2) if heartbeat is None else heartbeat
+        flow = Flow.of(max_messages, max_bytes, expires, beat)
         consumer = OrderedConsumer(self, check_name(stream), config, flow, cb, error_cb, created_cb)
         return await consumer.open()

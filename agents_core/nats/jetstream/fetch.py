@@ -19,6 +19,9 @@ from agents_core.nats.msg import Msg
 EXPIRES_S_MAX = 30.0
 """Seconds that one request lives; a longer fetch, or one without end, asks again."""
 
+HEARTBEAT_S = 10.0
+"""Seconds between heartbeats of a fetch that takes longer than that, unless it says otherwise."""
+
 GRACE_S = 0.02
 """Seconds that the server ends a request before we do, so that nothing is under way then."""
 
@@ -77,9 +80,9 @@ class Fetcher:
 
     def close(self) -> None:
         """Ask no more; a fetch that waits ends with `ConnectionClosed`."""
+        assert self._subscription is not None
         self._unlisten()
-        if self._subscription is not None:
-            self._subscription.end()
+        self._subscription.end()
         self._wake()
 
     async def fetch(self, want: Want) -> list[JSMsg]:
@@ -105,7 +108,8 @@ class Fetcher:
 
     async def _request(self, want: Want, seconds: float) -> None:
         """Ask, and wait for enough, a status, a change of the connection, or the end of time."""
-        if self._bus.status is Status.CLOSED or (self._subscription and self._subscription.ended):
+        assert self._subscription is not None
+        if self._bus.status is Status.CLOSED or self._subscription.ended:
             raise ConnectionClosed(self._bus.url)
         now = self._js.timers.now
         until, silence = now() + seconds, 2 * want.heartbeat or seconds

@@ -7,7 +7,8 @@ from typing import Self
 
 from agents_core.nats.jetstream.errors import InvalidOption
 from agents_core.nats.jetstream.header import Header
-from agents_core.nats.jetstream.pull import MANY_MESSAGES, Pins, PullOptions
+from agents_core.nats.jetstream.pull import MANY_MESSAGES, Pins, PullOptions, size_of
+from agents_core.nats.msg import Msg
 
 MAX_MESSAGES = 500
 """Messages under way by default, as in the Go client."""
@@ -17,7 +18,7 @@ EXPIRES_S_MIN = 1.0
 """Seconds that one request lives: by default, and at least (ADR-37)."""
 
 HEARTBEAT_S_MIN, HEARTBEAT_S_MAX = 0.5, 30.0
-"""Bounds of the heartbeat, by default half of the request's life (ADR-37)."""
+"""Bounds of the heartbeat, which by default is half of the request's life (ADR-37)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +67,21 @@ class Flow:
         threshold = limit // 2 if threshold is None else threshold
         if not 0 <= threshold < limit:
             raise InvalidOption("threshold", "at least 0 and less than what it is a part of")
-        beat = expires / 2 if heartbeat is None else heartbeat
-        beat = min(max(beat, HEARTBEAT_S_MIN), HEARTBEAT_S_MAX)
-        if 2 * beat > expires:
-            raise InvalidOption("heartbeat", "at most half of expires")
+        beat = min(expires / 2, HEARTBEAT_S_MAX) if heartbeat is None else heartbeat
+        if not HEARTBEAT_S_MIN <= beat <= min(expires / 2, HEARTBEAT_S_MAX):
+            raise InvalidOption(
+                "heartbeat", f"{HEARTBEAT_S_MIN} s to half of expires, at most 30 s"
+            )
         return cls(limit, by_count, threshold, expires, beat)
 
     @property
     def pending_header(self) -> Header:
         """Where a status says how much of its request will not come."""
         return Header.PENDING_MESSAGES if self.by_count else Header.PENDING_BYTES
+
+    def cost(self, msg: Msg) -> int:
+        """What one message counts."""
+        return 1 if self.by_count else size_of(msg)
 
     def body(self, room: int, options: PullOptions, pins: Pins) -> bytes:
         """The request for so much, as JSON."""

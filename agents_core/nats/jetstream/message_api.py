@@ -137,6 +137,7 @@ class MessageAPI(API):
             NoStreamResponse: the stream does not exist, or has no `allow_direct`.
             Unsupported: the server is older.
             RequestTimeout: the answer is not complete within `timeout`.
+            NotConnected: the connection is down, or was lost meanwhile.
         """
         body: dict[str, Any] = {"batch": batch, "next_by_subj": subject or ">"}
         if start_time is None:
@@ -205,13 +206,11 @@ class MessageAPI(API):
             except AgentsError as error:
                 end(error)
 
-        def watch(status: Status) -> None:
-            if status is not Status.CONNECTED:
-                end(NotConnected(self.bus.url))
-
+        if self.bus.status is not Status.CONNECTED:
+            raise NotConnected(self.bus.url)
         inbox = self.bus.new_inbox()
         subscription = await self.bus.subscribe(inbox, cb=take)
-        unlisten = self.bus.on_status(watch)
+        unlisten = self.bus.on_status(lambda _: end(NotConnected(self.bus.url)))
         try:
             self.bus.publish(target, jsonvalue.dumps(body), inbox)
             async with asyncio.timeout(seconds):

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from agents_core import jsonvalue
+from agents_core.bus import Bus
 from agents_core.errors import ConnectionClosed
 from agents_core.nats.jetstream.errors import MsgAlreadyAckd, NotJSMessage
 from agents_core.nats.jetstream.record import to_ns
@@ -121,9 +122,7 @@ class JSMsg(Msg):
             RequestTimeout: no answer within `timeout` seconds; it may be delivered again.
             and what `Bus.request` raises.
         """
-        self._check()
-        assert self.bus is not None
-        answer = await self.bus.request(self.reply, ACK, timeout)
+        answer = await self._check().request(self.reply, ACK, timeout)
         self._acked = True
         return answer
 
@@ -137,22 +136,19 @@ class JSMsg(Msg):
 
     def in_progress(self) -> Awaitable[None]:
         """It is being worked on: `ack_wait` begins anew. Any number of times."""
-        self._check()
-        return self._send(PROGRESS)
+        return self._check().publish(self.reply, PROGRESS)
 
     def _final(self, answer: bytes) -> Awaitable[None]:
-        self._check()
-        sent = self._send(answer)
+        sent = self._check().publish(self.reply, answer)
         self._acked = True
         return sent
 
-    def _check(self) -> None:
+    def _check(self) -> Bus:
+        """The bus to answer on, if there is something to answer."""
         if self._acked:
             raise MsgAlreadyAckd(self.subject)
         if not self.reply.startswith("$JS.ACK."):
             raise NotJSMessage(self.reply)
-
-    def _send(self, answer: bytes) -> Awaitable[None]:
         if self.bus is None:
             raise ConnectionClosed()
-        return self.bus.publish(self.reply, answer)
+        return self.bus

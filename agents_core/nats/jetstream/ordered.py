@@ -10,13 +10,14 @@ from typing import Self
 from agents_core.errors import AgentsError, ConnectionClosed, NotConnected
 from agents_core.ids import unique
 from agents_core.nats import backoff
-from agents_core.nats.jetstream.consume import PAUSE_S_MAX, Consume, JSCallback
+from agents_core.nats.jetstream.consume import PAUSE_S_MAX, Consume
 from agents_core.nats.jetstream.consumer import (
     ConsumerConfig,
     ConsumerInfo,
     DeliverPolicy,
 )
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
+from agents_core.nats.jetstream.delivery import JSCallback
 from agents_core.nats.jetstream.errors import (
     APIError,
     BadRequest,
@@ -78,7 +79,7 @@ class OrderedConsumer(Consume):
     @property
     def num_pending(self) -> int:
         """Messages that match and were not taken yet, as far as is known."""
-        return self._server_pending + len(self._held)
+        return self._server_pending + self.pending_msgs
 
     async def open(self) -> Self:
         """Make the first consumer and ask for its messages.
@@ -111,8 +112,14 @@ class OrderedConsumer(Consume):
         self._consumer = name
         self._sequence = 0
         self._server_pending = info.num_pending
+        self._tell(info)
+
+    def _tell(self, info: ConsumerInfo) -> None:
         if self._created_cb is not None:
-            self._created_cb(info)
+            try:
+                self._created_cb(info)
+            except Exception as error:  # a user's callback must not stop the recovery
+                self._report(error)
 
     def _accept(self, msg: Msg) -> JSMsg | None:
         """The message if it is the next one; a gap makes a new consumer."""

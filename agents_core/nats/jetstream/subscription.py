@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Unpack
 
 from agents_core.errors import ConnectionClosed
-from agents_core.nats.jetstream.consume import Consume, JSCallback
+from agents_core.nats.jetstream.consume import Consume
 from agents_core.nats.jetstream.consumer import ConsumerInfo
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
+from agents_core.nats.jetstream.delivery import JSCallback
 from agents_core.nats.jetstream.errors import InvalidOption
-from agents_core.nats.jetstream.fetch import Fetcher, Want
-from agents_core.nats.jetstream.flow import EXPIRES_S, HEARTBEAT_S_MAX, Flow
+from agents_core.nats.jetstream.fetch import EXPIRES_S_MAX, HEARTBEAT_S, Fetcher, Want
+from agents_core.nats.jetstream.flow import EXPIRES_S, Flow
 from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.jetstream.pull import MANY_MESSAGES, Pins, PriorityOptions, PullOptions
 from agents_core.nats.options import NotifyError
@@ -61,8 +62,8 @@ class PullSubscription:
         Args:
             batch: at most so many.
             timeout: seconds to wait for the first; None for as long as it takes.
-            heartbeat: seconds between the server's signs of life while it has no message; by
-                default none for up to 30 s, then 15. At most half of `timeout`.
+            heartbeat: seconds between the server's signs of life while it has no message, at most
+                half of `timeout`; by default 10 if that is more than 30, else none.
             no_wait: do not wait: return an empty list if there are none.
             **priority: see `PriorityOptions`.
 
@@ -111,8 +112,7 @@ class PullSubscription:
         if timeout is not None and timeout <= 0:
             raise InvalidOption("timeout", "more than 0")
         if heartbeat is None:
-            long = timeout is None or timeout > EXPIRES_S
-            heartbeat = HEARTBEAT_S_MAX / 2 if long else 0.0
+            heartbeat = HEARTBEAT_S if timeout is None or timeout > EXPIRES_S_MAX else 0.0
         want = Want(
             batch=batch,
             max_bytes=max_bytes,

@@ -1,0 +1,156 @@
+"""Messages that have arrived, on their way to whoever asked for them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeAlias, cast
+
+from agents_core.errors import AgentsError
+from agents_core.nats.jetstream.msg import JSMsg
+from agents_core.nats.subscription import FAIR_MSGS
+
+JSCallback: TypeAlias = Callable[[JSMsg], object]
+"""Called with each message. A plain function runs at once, inside the arrival; a coroutine function
+runs in order on the reader's own task."""
+
+
+class Delivery:
+    """Hands messages over: to a plain callback at once, else to an async one or to iterations.
+
+    It has no bound of its own: no more arrive than were asked for.
+
+    Args:
+        cb: the callback; None to iterate.
+        taken: told about each message that leaves.
+        report: told what the callback raises.
+
+    Attributes:
+        error: what ended it; None for an end that was asked for.
+    """
+
+    def __init__(
+        self,
+        cb: JSCallback | None,
+        taken: Callable[[JSMsg], None],
+        report: Callable[[Exception], None],
+    ) -> None:
+        self.error: AgentsError | None = None
+        self._cb = cb
+        self._plain = cb if cb is not None and not inspect.iscoroutinefunction(cb) else None
+        self._taken, self._report = taken, report
+        self._held: deque[JSMsg] = deque()
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._ended = asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @property
+    def ended(self) -> bool:
+        """No more messages will arrive; some may still be here."""
+        return self._ended.is_set()
+
+    def start(self) -> None:
+        """Begin to call an async callback."""
+        if self._cb is not None and self._plain is None:
+            self._runner = asyncio.get_running_loop().create_task(self._run())
+
+    def put(self, msg: JSMsg) -> None:
+        """One message has arrived."""
+        if self._plain is not None:
+            try:
+                self._plain(msg)
+            except Exception as error:  # a user's callback must not take the connection with it
+                self._report(error)
+            self._taken(msg)
+            return
+        self._held.append(msg)
+        if self._waiters:
+            self._wake()
+
+    async def __aiter__(self) -> AsyncIterator[JSMsg]:
+        """Messages until it ends; those that are here come first.
+
+        Raises:
+            AgentsError: what ended it, unless that was asked for.
+        """
+        held, count = self._held, 0
+        while True:
+            while held:
+                msg = held.popleft()
+                self._taken(msg)
+                yield msg
+                count += 1
+                if count % FAIR_MSGS == 0:
+                    await asyncio.sleep(0)
+            if self.ended:
+                if self.error is not None:
+                    raise self.error
+                return
+            await self._more()
+
+    async def _more(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and self._held:
+                self._wake()  # woken and cancelled in one turn: the message is somebody else's
+            raise
+
+    def _wake(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    async def _run(self) -> None:
+        """Call an async callback for each message, in order."""
+        callback = cast("Callable[[JSMsg], Awaitable[object]]", self._cb)
+        try:
+            async for msg in self:
+                try:
+                    await callback(msg)
+                except Exception as error:  # as in `put`
+                    self._report(error)
+        except AgentsError:
+            pass  # what ended it; `wait` raises it
+
+    def end(self, error: AgentsError | None = None) -> None:
+        """No more will arrive."""
+        if self.ended:
+            return
+        self.error = error
+        if error is not None and self._cb is not None:
+            self._report(error)
+        self._ended.set()
+        while self._waiters:
+            self._wake()
+
+    def drop(self) -> None:
+        """Forget what is here, and stop calling an async callback."""
+        self._held.clear()
+        if self._runner is not None and self._runner is not asyncio.current_task():
+            self._runner.cancel()
+
+    async def settle(self) -> None:
+        """Return when an async callback has had everything that is here, after the end."""
+        if self._runner is not None and self._runner is not asyncio.current_task():
+            await asyncio.wait([self._runner])
+
+    async def wait(self) -> None:
+        """Return when it has ended, and everything is handed over to a callback.
+
+        Raises:
+            AgentsError: what ended it, unless that was asked for.
+        """
+        await self._ended.wait()
+        await self.settle()
+        if self.error is not None:
+            raise self.error

@@ -1,0 +1,37 @@
+"""Schedules: the headers for what is wanted."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from agents_core.nats.jetstream import schedule
+
+
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [
+        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "@at 2026-01-02T03:04:05Z"),
+        (90, "@every 90s"),
+        (1.5, "@every 1.5s"),
+        ("@hourly", "@hourly"),
+        ("0 0 5 * * *", "0 0 5 * * *"),
+    ],
+)
+def test_when(when: datetime | float | str, said: str) -> None:
+    assert schedule(when, "a") == {"Nats-Schedule": said, "Nats-Schedule-Target": "a"}
+
+
+def test_everything_else() -> None:
+    headers = schedule(
+        "@daily", "a", source="b", msg_ttl=300, time_zone="Europe/Amsterdam", rollup=True
+    )
+    assert headers == {
+        "Nats-Schedule": "@daily",
+        "Nats-Schedule-Target": "a",
+        "Nats-Schedule-Source": "b",
+        "Nats-Schedule-TTL": "300",
+        "Nats-Schedule-Time-Zone": "Europe/Amsterdam",
+        "Nats-Schedule-Rollup": "sub",
+    }
