@@ -16,6 +16,9 @@ from agents_core.nats.subject import check_subject, check_word
 MAX_PAYLOAD_DEFAULT = 1024 * 1024
 """The server's default, used until its INFO says otherwise."""
 
+ONCE = "$JS.ACK."
+"""How a subject begins that is used once: to remember it would push out those that are not."""
+
 SUBJECTS_MAX = 4096
 """Subjects remembered as checked and encoded."""
 
@@ -42,7 +45,10 @@ def encode_publish(
     size = len(block) + len(payload)
     if size > max_payload:
         raise MaxPayloadExceeded(size, max_payload)
-    target = _loose_target(subject) if loose else _target(subject)
+    if loose:
+        target = _loose_target(subject)
+    else:
+        target = _encode_target(subject) if subject.startswith(ONCE) else _target(subject)
     if reply:
         check_word(reply) if loose else check_subject(reply)
         target = b"%b%b " % (target, reply.encode("utf-8", "surrogateescape"))
@@ -51,14 +57,14 @@ def encode_publish(
     return b"PUB %b%d\r\n%b\r\n" % (target, size, payload)
 
 
-@lru_cache(maxsize=SUBJECTS_MAX)
-def _target(subject: str) -> bytes:
-    """A subject, checked, as it stands in a control line.
-
-    Remembered, as most messages go where others went before. A reply subject is used once.
-    """
+def _encode_target(subject: str) -> bytes:
+    """A subject, checked, as it stands in a control line."""
     check_subject(subject)
     return b"%b " % subject.encode("utf-8", "surrogateescape")
+
+
+_target = lru_cache(maxsize=SUBJECTS_MAX)(_encode_target)
+"""Remembered, as most messages go where others went before."""
 
 
 def _loose_target(subject: str) -> bytes:

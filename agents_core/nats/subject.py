@@ -11,7 +11,7 @@ SUBJECT_BYTES_MAX = 2032
 reply or a queue group, and two sizes or an id. A longer line ends the connection."""
 
 _FORBIDDEN = re.compile(r"[\s\x00-\x1f\x7f]")
-_PLAIN = re.compile(r"[\w$-]+(?:\.[\w$-]+)*", re.ASCII)
+_PLAIN = re.compile(r"[\w$-]++(?:\.[\w$-]++)*+", re.ASCII)
 """What nearly every subject looks like, and nothing in it to check."""
 
 
