@@ -18,7 +18,7 @@ from agents_core.nats.jetstream.delivery import Delivery, JSCallback
 from agents_core.nats.jetstream.errors import APIError, NoHeartbeat, NotFound, PullRefused
 from agents_core.nats.jetstream.flow import Flow
 from agents_core.nats.jetstream.msg import JSMsg
-from agents_core.nats.jetstream.pull import Outcome, Pins, PullOptions, judge
+from agents_core.nats.jetstream.pull import Outcome, Pins, PullOptions, judge, size_of
 from agents_core.nats.msg import Msg
 from agents_core.nats.options import NotifyError
 from agents_core.timers import Timer
@@ -69,6 +69,7 @@ class Consume:
         self._bus = js.bus
         self._stream, self._consumer = stream, consumer
         self._flow, self._options, self._pins = flow, options, pins
+        self._by_count, self._threshold = flow.by_count, flow.threshold
         self._error_cb, self._callbacks = error_cb, Callbacks()
         self._delivery = Delivery(cb, self._taken, self._report)
         self._inbox = self._bus.new_inbox()
@@ -131,7 +132,7 @@ class Consume:
             return
         accepted = self._accept(msg)
         if accepted is not None:
-            cost = self._flow.cost(msg)
+            cost = 1 if self._by_count else size_of(msg)
             self._asked = self._asked - cost if self._asked > cost else 0
             self._held += cost
             self._all_asked = False
@@ -147,8 +148,9 @@ class Consume:
         return accepted
 
     def _taken(self, msg: JSMsg) -> None:
-        self._held -= self._flow.cost(msg)
-        self._refill()
+        self._held -= 1 if self._by_count else size_of(msg)
+        if self._asked + self._held <= self._threshold:
+            self._ask()
 
     def _on_status(self, msg: Msg) -> None:
         code = msg.status
@@ -183,7 +185,7 @@ class Consume:
     # -- asking
 
     def _refill(self) -> None:
-        if self._asked + self._held <= self._flow.threshold:
+        if self._asked + self._held <= self._threshold:
             self._ask()
 
     def _ask(self) -> None:

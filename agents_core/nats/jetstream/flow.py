@@ -7,8 +7,7 @@ from typing import Self
 
 from agents_core.nats.jetstream.errors import InvalidOption
 from agents_core.nats.jetstream.header import Header
-from agents_core.nats.jetstream.pull import MANY_MESSAGES, Pins, PullOptions, size_of
-from agents_core.nats.msg import Msg
+from agents_core.nats.jetstream.pull import MANY_MESSAGES, Pins, PullOptions
 
 MAX_MESSAGES = 500
 """Messages under way by default, as in the Go client."""
@@ -78,10 +77,6 @@ class Flow:
     def pending_header(self) -> Header:
         """Where a status says how much of its request will not come."""
         return Header.PENDING_MESSAGES if self.by_count else Header.PENDING_BYTES
-
-    def cost(self, msg: Msg) -> int:
-        """What one message counts."""
-        return 1 if self.by_count else size_of(msg)
 
     def body(self, room: int, options: PullOptions, pins: Pins) -> bytes:
         """The request for so much, as JSON."""
