@@ -15,13 +15,13 @@ from agents_core import LocalBus, nats
 from agents_core.nats.options import Options
 from agents_server.nats_py import NatsPyBus
 from agents_server.nats_server import NatsServer
-from benchmarks import memory, natives, report, suite, targets
+from benchmarks import jetstream, memory, natives, report, suite, targets
 from benchmarks.peer import OwnPeer, Peer
 from benchmarks.suite import Results
 
 ROOT = Path(__file__).parents[1]
 RUNS = 5
-PARTS = ("local", "native", "python313", "memory", "tab")
+PARTS = ("local", "native", "jetstream", "python313", "memory", "tab")
 PYTHON_313 = ROOT / ".venv-3.13" / "bin" / "python"
 
 
@@ -78,6 +78,8 @@ def measure(parts: Sequence[str], runs: int, scale: float) -> Results:
         try:
             if "native" in parts:
                 results |= asyncio.run(_native(server, runs, scale))
+            if "jetstream" in parts:
+                results |= asyncio.run(jetstream.of_clients(server.url, runs, scale))
             if "memory" in parts:
                 results["memory, our client"] = asyncio.run(memory.of_client(server.url, scale))
             if "tab" in parts:

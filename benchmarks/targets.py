@@ -14,6 +14,7 @@ LARGE = "publish and receive 4 KiB, per s"
 REQUEST = "request and reply, µs"
 IN_FLIGHT = "requests, 64 in flight, per s"
 BACK = "one message there and back, µs"
+PULL = "pull and acknowledge 128 B, per s"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ TARGETS = (
     *_native(OWN_TCP, "native, nats-py"),
     Target(OWN_TCP, "native, nats-py", REQUEST, 0.85),
     Target(OWN_TCP, "native, nats-py", IN_FLIGHT, 1.5),
+    Target("JetStream, our client over TCP", "JetStream, nats-py", PULL, 5.0),
     *_native(f"Python 3.13, {OWN_TCP}", "Python 3.13, native, natsio"),
     Target(OWN_TAB, "tab, nats.js", SMALL, 2.0),
     Target(OWN_TAB, "tab, nats.js", MEDIUM, 1.5),

@@ -17,6 +17,8 @@ PLACES = {
     "native, our bus over nats-py",
     "native, agents over nats://",
     "native, agents over ws://",
+    "JetStream, our client over TCP",
+    "JetStream, nats-py",
     "memory, our client",
     "tab, our client",
     "tab, nats.js",
@@ -28,7 +30,8 @@ PLACES = {
 
 def test_the_command_gives_a_table_and_json(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
-    parts = [flag for part in ("local", "native", "memory", "tab") for flag in ("--only", part)]
+    measured = ("local", "native", "jetstream", "memory", "tab")
+    parts = [flag for part in measured for flag in ("--only", part)]
     flags = ["--runs", "2", "--scale", "0.01", "--json", str(file)]
     command = [sys.executable, "-m", "benchmarks", *parts, *flags]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -40,5 +43,5 @@ def test_the_command_gives_a_table_and_json(tmp_path: Path) -> None:
             assert len(item["values"]) == 2
     for place in PLACES:
         assert place in result.stdout
-    for peer in ("native, nats-py", "tab, nats.js", "tab, bare WebSocket"):
+    for peer in ("native, nats-py", "JetStream, nats-py", "tab, nats.js", "tab, bare WebSocket"):
         assert f" / {peer}" in result.stdout
