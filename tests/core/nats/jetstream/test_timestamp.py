@@ -32,7 +32,10 @@ def test_what_is_no_timestamp(text: str) -> None:
         parse_ns(text)
 
 
-@given(st.datetimes(timezones=st.timezones()))
+ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=ZONES))
 def test_there_and_back(moment: datetime) -> None:
     assert to_datetime(parse_ns(from_datetime(moment))) == moment.astimezone(UTC)
 
