@@ -1,4 +1,4 @@
-"""The client guide's Python runs inside Pyodide too, in a worker, against a real nats-server."""
+"""The guides' Python runs inside Pyodide too, in a worker, against a real nats-server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.browser.tab import run_python
 from tests.docs import page as pages
 
 ROOT = Path(__file__).parents[2]
-GUIDE = ROOT / "docs" / "client.md"
+GUIDES = ("client.md", "jetstream.md")
 PYTHON = """
 import json
 from tests.docs.page import blocks, run, with_servers
@@ -28,16 +28,17 @@ json.dumps(lines)
 
 
 @pytest.mark.nats
-def test_the_client_guide_runs_in_the_tab(
-    page: Page, wheel: Path, pyodide: Path, nats_server: NatsServer
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_runs_in_the_tab(
+    guide: str, page: Page, wheel: Path, pyodide: Path, nats_server: NatsServer
 ) -> None:
-    text = GUIDE.read_text(encoding="utf-8")
+    text = (ROOT / "docs" / guide).read_text(encoding="utf-8")
     lines = run_python(
         page,
         PYTHON,
         wheel=wheel,
         pyodide=pyodide,
         files={"tests/docs/page.py": Path(pages.__file__).read_bytes()},
-        values={"text": text, "url": nats_server.websocket_url, "name": "docs/client.md"},
+        values={"text": text, "url": nats_server.websocket_url, "name": f"docs/{guide}"},
     )
     assert lines == [block.line for block in pages.blocks(text)]
