@@ -35,7 +35,7 @@ from agents_core.nats.options import NotifyError
 
 
 class JetStreamContext(StreamAPI, ConsumerAPI, MessageAPI):
-    """JetStream of one account, or of one domain (ADR-19), over one bus.
+    """JetStream of one account, or of one domain (ADR-19), over one bus. Make one and keep it.
 
         js = nc.jetstream()                    # or JetStreamContext(bus)
         await js.add_stream(name="orders", subjects=["orders.>"])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agents_core.bus import Status, Subscription
-from agents_core.errors import ConnectionClosed
+from agents_core.errors import ConnectionClosed, NotConnected
 from agents_core.nats import backoff
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
 from agents_core.nats.jetstream.errors import APIError, FetchTimeout, NoHeartbeat
@@ -111,6 +111,8 @@ class Fetcher:
         assert self._subscription is not None
         if self._bus.status is Status.CLOSED or self._subscription.ended:
             raise ConnectionClosed(self._bus.url)
+        if want.no_wait and self._bus.status is not Status.CONNECTED:
+            raise NotConnected(self._bus.url)
         now = self._js.timers.now
         until, silence = now() + seconds, 2 * want.heartbeat or seconds
         self._end = None

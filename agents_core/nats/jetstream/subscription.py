@@ -72,8 +72,10 @@ class PullSubscription:
             NoHeartbeat: the server has fallen silent.
             ConsumerNotFound, ConsumerDeleted, ConsumerIsPush: it can't be fetched from.
             BadRequest: the server does not take these arguments.
+            PullRefused: the consumer is configured to give less than that.
             ConnectionClosed: the bus was closed, or this subscription.
-            A lost connection is waited for, and messages are asked for again.
+            NotConnected: with `no_wait`, if there is no connection. Else a lost connection is
+                waited for, and messages are asked for again.
         """
         options = PullOptions(**priority)
         return await self._fetch(batch, 0, timeout, heartbeat, no_wait, options)

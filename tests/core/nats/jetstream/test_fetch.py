@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agents_core.bus import Status
-from agents_core.errors import ConnectionClosed
+from agents_core.errors import ConnectionClosed, NotConnected
 from agents_core.nats.jetstream import JSMsg, PullSubscription, fetch
 from agents_core.nats.jetstream.errors import (
     APIError,
@@ -231,6 +231,9 @@ async def test_a_lost_connection_is_waited_for() -> None:
         set_status(js, Status.CONNECTED)
         server.deliver(await server.pull(), 1, b"1")
         assert await payloads(fetching) == [b"1"]
+        set_status(js, Status.RECONNECTING)
+        with pytest.raises(NotConnected):
+            await subscription.fetch(no_wait=True)
 
 
 async def test_the_end_of_the_bus_and_of_the_subscription() -> None:
