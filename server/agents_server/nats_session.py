@@ -74,10 +74,10 @@ class Interest(Protocol):
 
 
 class _Client(Client):
-    """nats-py's client, with our credentials and our rule when TLS begins.
+    """nats-py's client, with our credentials, our rule when TLS begins, and an end that is told.
 
     nats-py's callbacks are plain functions, it can't say which NKey signs without a package of its
-    own, and it sends credentials in the clear where `tls://` meets a server without TLS. These two
+    own, and it sends credentials in the clear where `tls://` meets a server without TLS. These
     methods are not public, but it has no other place between INFO and CONNECT.
     """
 
@@ -96,6 +96,18 @@ class _Client(Client):
     def _connect_command(self) -> bytes:
         fields = json.loads(super()._connect_command().partition(b" ")[2])
         return commands.connect(fields | self._answer)
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:
+        """Close once more if it fails: of a lost connection what is pending can't be written.
+
+        Without that nats-py would tell nobody, and the session would seem to live for ever.
+        """
+        try:
+            await super()._close(status, do_cbs)
+        except OSError:
+            self._pending, self._pending_data_size = [], 0
+            self._status = Client.DISCONNECTED
+            await super()._close(status, do_cbs)
 
 
 class Session:

@@ -88,6 +88,29 @@ async def test_comes_back_with_subscriptions_and_what_waited(own_nats_server: Na
     await bus.close()
 
 
+async def test_a_loss_is_noticed_although_something_waits_to_be_written(
+    own_nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = await opened(own_nats_server.url)
+    await bus.flush()
+    assert bus._session is not None
+    client = bus._session._client
+
+    async def reset() -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(client._transport, "drain", reset)
+    client._flusher_task.cancel()  # so that it stays there
+    client._pending.append(b"PING\r\n")
+    client._pending_data_size += 6
+    own_nats_server.kill()
+    await reached(bus, Status.RECONNECTING)
+    own_nats_server.start()
+    await reached(bus, Status.CONNECTED)
+    assert await bus.rtt() < 5
+    await bus.close()
+
+
 async def test_a_request_under_way_fails_at_once(own_nats_server: NatsServer) -> None:
     bus = await opened(own_nats_server.url)
     await bus.subscribe("silent")
