@@ -59,6 +59,8 @@ def reason(error: Exception) -> str:
     """The system's words without numbers and addresses: the URL is named already."""
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
+    if isinstance(error, BrokenPipeError | ConnectionResetError):
+        return "the server closed the connection"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate verify failed: {error.verify_message}"
     if isinstance(error, ssl.SSLError) and error.reason:

@@ -15,6 +15,7 @@ from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
+from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from agents_core.errors import AgentsError, ProtocolError, TransportError
@@ -101,8 +102,8 @@ class WebSocketTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """Send bytes as one or several binary messages."""
-        if self._lost or self._websocket.close_expected():
-            return
+        if self._websocket.state is not State.OPEN:
+            return  # the peer has ended it, and `lost` is about to say so
         view = memoryview(data)
         for begin in range(0, len(view), MESSAGE_BYTES_MAX):
             self._websocket.send_binary(view[begin : begin + MESSAGE_BYTES_MAX])
@@ -110,7 +111,7 @@ class WebSocketTransport(asyncio.Transport):
 
     def close(self) -> None:
         """Say good-bye with a close frame (1000), then close the TCP connection."""
-        if not self._lost and self.opened.done() and not self._websocket.close_expected():
+        if self._websocket.state is State.OPEN:
             self._websocket.send_close(1000)
             self._flush()
         if self._tcp is not None:

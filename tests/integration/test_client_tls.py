@@ -147,7 +147,9 @@ async def test_a_certificate_of_the_client(
     with server(tmp_path, authority, "127.0.0.1", tls="verify: true") as running:
         for url, connect in ways(running):
             await works(await connect(url, tls=known))
-            with pytest.raises(TransportError, match="certificate required"):
+            # TLS 1.3 refuses it after the handshake: who writes before the refusal has arrived
+            # hears only that the connection is closed.
+            with pytest.raises(TransportError, match="certificate required|closed the connection"):
                 await connect(url, tls=trusting)
 
 
