@@ -24,6 +24,11 @@ from agents_core.nats.jetstream.consumer import (
 from agents_core.nats.jetstream.context import JetStreamContext
 from agents_core.nats.jetstream.counter import Counter, CounterEntry
 from agents_core.nats.jetstream.header import Header
+from agents_core.nats.jetstream.kv import KeyValue
+from agents_core.nats.jetstream.kv_config import KeyValueConfig
+from agents_core.nats.jetstream.kv_entry import Entry, Operation
+from agents_core.nats.jetstream.kv_status import BucketStatus
+from agents_core.nats.jetstream.kv_watch import KeyWatcher
 from agents_core.nats.jetstream.msg import JSMsg, Metadata, SequencePair
 from agents_core.nats.jetstream.ordered import OrderedConsumer
 from agents_core.nats.jetstream.publish import PubAck, PublishOptions
@@ -58,6 +63,7 @@ __all__ = [
     "AccountLimits",
     "AckPolicy",
     "AtomicBatch",
+    "BucketStatus",
     "ClusterInfo",
     "Consume",
     "ConsumerConfig",
@@ -68,12 +74,17 @@ __all__ = [
     "CounterEntry",
     "DeliverPolicy",
     "DiscardPolicy",
+    "Entry",
     "ExternalStream",
     "Header",
     "JSMsg",
     "JetStreamContext",
+    "KeyValue",
+    "KeyValueConfig",
+    "KeyWatcher",
     "LostStreamData",
     "Metadata",
+    "Operation",
     "OrderedConsumer",
     "PeerInfo",
     "PersistMode",

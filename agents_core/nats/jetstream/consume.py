@@ -10,12 +10,18 @@ from types import TracebackType
 from typing import Self
 
 from agents_core.bus import Status, Subscription
-from agents_core.errors import AgentsError
+from agents_core.errors import AgentsError, ConnectionClosed
 from agents_core.nats import backoff
 from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
 from agents_core.nats.jetstream.delivery import Delivery, JSCallback
-from agents_core.nats.jetstream.errors import APIError, NoHeartbeat, NotFound, PullRefused
+from agents_core.nats.jetstream.errors import (
+    APIError,
+    FetchTimeout,
+    NoHeartbeat,
+    NotFound,
+    PullRefused,
+)
 from agents_core.nats.jetstream.flow import Flow
 from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.jetstream.pull import Outcome, Pins, PullOptions, judge, size_of
@@ -114,6 +120,26 @@ class Consume:
             AgentsError: what ended it, unless that was asked for.
         """
         return self._delivery.__aiter__()
+
+    async def next_msg(self, timeout: float | None = None) -> JSMsg:
+        """The next message.
+
+        Args:
+            timeout: seconds to wait, None for as long as it takes.
+
+        Raises:
+            FetchTimeout: none came in time.
+            ConnectionClosed: it has ended, as was asked for.
+            AgentsError: what ended it.
+        """
+        try:
+            async with asyncio.timeout(None if self.pending_msgs else timeout):
+                msg = await self._delivery.take()
+        except TimeoutError:
+            raise FetchTimeout(self._consumer, timeout or 0.0) from None
+        if msg is None:
+            raise ConnectionClosed(self._bus.url)
+        return msg
 
     async def wait(self) -> None:
         """Return when it has ended, and a callback has had every message.

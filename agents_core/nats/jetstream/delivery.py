@@ -93,6 +93,22 @@ class Delivery:
                 return
             await self._more()
 
+    async def take(self) -> JSMsg | None:
+        """The next message, or None when it has ended.
+
+        Raises:
+            AgentsError: what ended it, unless that was asked for.
+        """
+        while not self._held:
+            if self.ended:
+                if self.error is not None:
+                    raise self.error
+                return None
+            await self._more()
+        msg = self._held.popleft()
+        self._taken(msg)
+        return msg
+
     async def _more(self) -> None:
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
