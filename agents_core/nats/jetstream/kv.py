@@ -126,40 +126,15 @@ class KeyValue:
         """
         patterns = check_patterns(filters or ">")
         live: dict[str, bool] = {}
-        last = 0
         async with await self.watch(patterns, meta_only=True) as watcher:
             async for entry in watcher:
                 if entry is None:
                     break
                 live[entry.key] = entry.operation is None
-                last = entry.revision
-        await self._add_overtaken(live, patterns, last)
         found = [key for key, is_live in live.items() if is_live]
         if not found:
             raise NoKeys(self.bucket)
         return found
-
-    async def _add_overtaken(self, live: dict[str, bool], patterns: list[str], last: int) -> None:
-        """Look for keys that a watch which ended at `last` has not seen.
-
-        A value that is replaced just before its turn moves to the end of the bucket, and with bad
-        luck behind the end of the initial data.
-        """
-        if (await self._js.stream_info(self._stream)).state.last_seq <= last:
-            return
-        for pattern in patterns:
-            info = await self._js.stream_info(self._stream, self._prefix + pattern)
-            for subject in info.state.subjects or {}:
-                key = subject.removeprefix(self._prefix)
-                if key not in live:
-                    live[key] = await self._is_live(key)
-
-    async def _is_live(self, key: str) -> bool:
-        try:
-            await self.get(key, validate_keys=False)
-        except KeyNotFound:
-            return False
-        return True
 
     async def status(self) -> KeyValueStatus:
         """What the bucket is and holds.
@@ -367,9 +342,15 @@ class KeyValue:
                 operation_of(msg.headers) if msg.raw_headers else None,
             )
 
-        watcher = KeyValueWatcher(self._js, self._stream, read, ignore_deletes=ignore_deletes)
+        watcher = KeyValueWatcher(
+            self._js,
+            self._stream,
+            self._prefix,
+            check_patterns(keys),
+            read,
+            ignore_deletes=ignore_deletes,
+        )
         return await watcher.open(
-            [self._prefix + pattern for pattern in check_patterns(keys)],
             deliver_policy=policy,
             opt_start_seq=resume_from_revision,
             headers_only=without_values or None,

@@ -12,6 +12,7 @@ from agents_core.errors import AgentsError, ConnectionClosed
 from agents_core.nats.jetstream.consumer import ConsumerInfo
 from agents_core.nats.jetstream.errors import FetchTimeout
 from agents_core.nats.jetstream.kv_entry import Entry
+from agents_core.nats.jetstream.kv_initial import InitialData
 from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.jetstream.ordered import OrderedConsumer
 
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
     from agents_core.nats.jetstream.context import JetStreamContext
 
 QUIET_S = 0.2
-"""Seconds without a message after which the server is asked whether the initial data has ended.
-
-Needed when what it had promised has gone meanwhile, by its time to live or a purge."""
+"""Seconds without a message after which a watcher looks why, until the initial data has ended."""
 
 
 class KeyWatcher:
@@ -39,6 +38,8 @@ class KeyWatcher:
     Args:
         js: the API.
         stream: the bucket's.
+        prefix: of its subjects.
+        patterns: of the keys.
         read: makes an entry of a message.
         ignore_deletes: hand over values only, no markers of deletions.
     """
@@ -47,37 +48,37 @@ class KeyWatcher:
         self,
         js: JetStreamContext,
         stream: str,
+        prefix: str,
+        patterns: list[str],
         read: Callable[[JSMsg], Entry],
         *,
         ignore_deletes: bool = False,
     ) -> None:
         self._js = js
         self._stream = stream
+        self._prefix = prefix
+        self._filters = [prefix + pattern for pattern in patterns]
         self._read = read
         self._ignore_deletes = ignore_deletes
-        self._messages: OrderedConsumer | None = None
         self._consumer = ""
-        self._initial = True  # the end of the initial data was not told yet
-        self._left = 0  # messages of it that were not taken yet, at least
-        self._caught_up = False  # nothing was behind the message that was taken last
+        self._initial: InitialData | None = None  # until its end was told
+        self._messages: OrderedConsumer | None = None
 
-    async def open(self, filters: list[str], **options: Any) -> Self:
+    async def open(self, **options: Any) -> Self:
         """Make the consumer; the options are those of `js.ordered_consumer`."""
+        info = await self._js.stream_info(self._stream)
+        self._initial = InitialData(info.state.last_seq)
         self._messages = await self._js.ordered_consumer(
-            self._stream, filters, created_cb=self._begin, **options
+            self._stream, self._filters, created_cb=self._begin, **options
         )
         return self
 
     def _begin(self, info: ConsumerInfo) -> None:
-        """A consumer was made, the first or one that goes on where the last one broke off.
-
-        It knows for certain how many messages there are for it. Those that the last one delivered
-        and that were not taken yet come first.
-        """
+        """A consumer was made, the first or one that goes on where the last one broke off."""
         self._consumer = info.name
-        self._left = info.num_pending
-        if self._messages is not None:
-            self._left += self._messages.pending_msgs
+        if self._initial is not None:
+            held = 0 if self._messages is None else self._messages.pending_msgs
+            self._initial.begin(held + info.num_pending)
 
     # -- taking
 
@@ -93,7 +94,7 @@ class KeyWatcher:
             async with asyncio.timeout(timeout):
                 return await self._next()
         except TimeoutError:
-            raise FetchTimeout(self._stream, timeout or 0.0) from None
+            raise FetchTimeout(self._consumer, timeout or 0.0) from None
 
     def __aiter__(self) -> Self:
         return self
@@ -107,41 +108,57 @@ class KeyWatcher:
     async def _next(self) -> Entry | None:
         assert self._messages is not None
         while True:
-            if self._initial and self._is_complete(self._messages):
-                self._initial = False
+            if self._initial is None:
+                msg = await self._messages.next_msg()
+            elif self._initial.is_complete:
+                self._initial = None
                 return None
-            try:
-                msg = await self._messages.next_msg(QUIET_S if self._initial else None)
-            except FetchTimeout:
-                await self._ask(self._messages)
+            elif self._initial.must_compare:
+                await self._compare(self._initial)
                 continue
-            self._left -= 1
-            self._caught_up = msg.metadata.num_pending == 0
+            else:
+                try:
+                    msg = await self._messages.next_msg(QUIET_S)
+                except FetchTimeout:
+                    await self._look(self._messages, self._initial)
+                    continue
             entry = self._read(msg)
+            if self._initial is not None:
+                self._initial.take(entry.key, entry.revision)
             if entry.operation is None or not self._ignore_deletes:
                 return entry
 
     # -- the end of the initial data
 
-    def _is_complete(self, messages: OrderedConsumer) -> bool:
-        """Whether all that was there has been taken.
-
-        What a message says of those behind it is not enough: while others write, the server counts
-        too low for a moment. So at least as many must have come as there were at the beginning.
-        """
-        return self._left <= 0 and (self._caught_up or messages.num_pending == 0)
-
-    async def _ask(self, messages: OrderedConsumer) -> None:
-        """Nothing comes: find out whether anything will.
-
-        The answer comes behind what was delivered before it.
-        """
+    async def _compare(self, initial: InitialData) -> None:
+        """Tell it the keys that the bucket has now."""
+        keys: set[str] = set()
+        last_seq: int | None = None
         try:
-            info = await self._js.consumer_info(self._stream, self._consumer)
+            for pattern in self._filters:
+                state = (await self._js.stream_info(self._stream, pattern)).state
+                keys |= {subject.removeprefix(self._prefix) for subject in state.subjects or ()}
+                last_seq = state.last_seq if last_seq is None else last_seq
         except AgentsError:
-            return  # the consumer is about to be replaced, and its successor will tell
-        if info.num_pending == 0 and not messages.pending_msgs:
-            self._left, self._caught_up = 0, True
+            initial.must_compare = False  # until the next message
+        else:
+            initial.compare(keys, last_seq or 0)
+
+    async def _look(self, messages: OrderedConsumer, initial: InitialData) -> None:
+        """Nothing comes, although something was promised: find out what is there.
+
+        A message that has gone meanwhile is not replaced by the server, which waits behind it for
+        its next heartbeat (seen with 2.15). A new consumer knows what there is. First a question to
+        the old one: the answer comes behind what it has delivered, so a slow line is no silence.
+        """
+        if initial.is_complete:
+            return
+        try:
+            await self._js.consumer_info(self._stream, self._consumer)
+        except AgentsError:
+            return  # it is being replaced already
+        if not messages.pending_msgs:
+            messages.renew()
 
     # -- ending
 
@@ -152,7 +169,7 @@ class KeyWatcher:
 
     def stop(self) -> Awaitable[None]:
         """End now; what was not taken is dropped. Never waits: `await` before it is allowed."""
-        self._initial = False
+        self._initial = None
         if self._messages is not None:
             self._messages.stop()
         return DONE

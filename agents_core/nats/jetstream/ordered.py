@@ -107,7 +107,7 @@ class OrderedConsumer(Consume):
                 opt_start_time=None,
             )
         info = await self._js.create_consumer(self._stream, config)
-        if config.deliver_policy is not DeliverPolicy.LAST_PER_SUBJECT:
+        if config.deliver_policy is not DeliverPolicy.LAST_PER_SUBJECT or not info.num_pending:
             self._seen = info.delivered.stream_seq  # so that `new` means the same next time
         self._consumer = name
         self._sequence = 0
@@ -147,6 +147,10 @@ class OrderedConsumer(Consume):
             self._lost()
         else:
             self._end(error)
+
+    def renew(self) -> None:
+        """Go on with a new consumer, which begins behind the last message seen."""
+        self._lost()
 
     def _lost(self) -> None:
         """Replace the consumer; what the old one still delivers is dropped."""
