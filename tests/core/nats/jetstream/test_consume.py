@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agents_core.bus import Status
-from agents_core.errors import OutboundBufferFull
+from agents_core.errors import ConnectionClosed, OutboundBufferFull
 from agents_core.nats.jetstream import Consume, JetStreamContext, JSMsg, consume
 from agents_core.nats.jetstream.errors import (
     APIError,
@@ -21,6 +21,7 @@ from agents_core.nats.jetstream.errors import (
     ConsumerDeleted,
     ConsumerIsPush,
     ConsumerNotFound,
+    FetchTimeout,
     MaxBytesExceeded,
     NoHeartbeat,
     PullRefused,
@@ -105,6 +106,21 @@ async def test_one_message_at_a_time() -> None:
             assert request.body["batch"] == 1
             it.server.deliver(request, number, b"%d" % number)
             assert await it.next() == [b"%d" % number]
+
+
+async def test_the_next_message_or_why_there_is_none() -> None:
+    async with reader() as it:
+        request = await it.server.pull()
+        it.server.deliver(request, 1, b"1")
+        assert (await it.messages.next_msg(5)).data == b"1"
+        with pytest.raises(FetchTimeout, match=r"within 0\.01 s"):
+            await it.messages.next_msg(0.01)
+        waiting = asyncio.create_task(it.messages.next_msg())
+        it.server.deliver(request, 2, b"2")
+        assert (await waiting).data == b"2"
+        it.messages.stop()
+        with pytest.raises(ConnectionClosed):
+            await it.messages.next_msg()
 
 
 async def test_bytes_are_counted_as_the_server_does() -> None:

@@ -54,6 +54,27 @@ async def test_iteration_raises_what_ended_it_behind_the_last_message() -> None:
     assert hands.errors == []
 
 
+async def test_messages_are_taken_one_by_one_until_the_end() -> None:
+    hands = Hands()
+    hands.put(b"1")
+    first = await hands.delivery.take()
+    assert first is not None
+    assert first.data == b"1"
+    waiting = asyncio.create_task(hands.delivery.take())
+    await asyncio.sleep(0)
+    hands.put(b"2")
+    second = await waiting
+    assert second is not None
+    assert second.data == b"2"
+    assert hands.taken == [b"1", b"2"]
+    hands.delivery.end()
+    assert await hands.delivery.take() is None
+    failed = Hands()
+    failed.delivery.end(NoHeartbeat("c", 1))
+    with pytest.raises(NoHeartbeat):
+        await failed.delivery.take()
+
+
 async def test_several_iterations_share_the_messages() -> None:
     hands = Hands()
 

@@ -172,7 +172,8 @@ async def test_a_consumer_that_was_deleted() -> None:
 
 async def test_the_last_of_each_subject_is_asked_for_until_there_was_one() -> None:
     policy = DeliverPolicy.LAST_PER_SUBJECT
-    async with reader(deliver_policy=policy, opt_start_time=None) as it:
+    answer = info(stream_seq=8, pending=1)
+    async with reader(answer=answer, deliver_policy=policy, opt_start_time=None) as it:
         await it.server.expect("CONSUMER.CREATE")
         it.server.say(await it.server.pull(), 409, "Consumer Deleted")
         created = await it.server.expect("CONSUMER.CREATE")
@@ -182,6 +183,31 @@ async def test_the_last_of_each_subject_is_asked_for_until_there_was_one() -> No
         it.deliver(Request("", reply=it.messages._reply), 7, 11)
         created = await it.server.expect("CONSUMER.CREATE")
         assert created.body["config"]["opt_start_seq"] == 10
+
+
+async def test_where_no_subject_had_a_message_everything_that_follows_is_new() -> None:
+    policy = DeliverPolicy.LAST_PER_SUBJECT
+    async with reader(answer=info(stream_seq=7), deliver_policy=policy) as it:
+        await it.server.expect("CONSUMER.CREATE")
+        it.server.say(await it.server.pull(), 409, "Consumer Deleted")
+        created = await it.server.expect("CONSUMER.CREATE")
+        assert created.body["config"]["deliver_policy"] == "by_start_sequence"
+        assert created.body["config"]["opt_start_seq"] == 8
+
+
+async def test_a_consumer_is_renewed_on_request() -> None:
+    async with reader() as it:
+        old, request = it.name, await it.server.pull()
+        it.deliver(request, 1, 4)
+        assert await it.next() == [b"4"]
+        it.messages.renew()
+        await it.server.expect(f"CONSUMER.DELETE.s.{old}")
+        assert (await it.server.expect("CONSUMER.CREATE")).body["config"]["opt_start_seq"] == 5
+        again = await it.server.pull()
+        it.server.deliver(request, 2, b"late", stream_seq=5, consumer=old)  # it comes again
+        it.deliver(again, 1, 5)
+        assert await it.next() == [b"5"]
+        assert not it.errors
 
 
 async def test_silence() -> None:
