@@ -77,8 +77,7 @@ class KeyWatcher:
         """A consumer was made, the first or one that goes on where the last one broke off."""
         self._consumer = info.name
         if self._initial is not None:
-            held = 0 if self._messages is None else self._messages.pending_msgs
-            self._initial.begin(held + info.num_pending)
+            self._initial.begin(self.pending_msgs + info.num_pending)
 
     # -- taking
 
@@ -161,6 +160,11 @@ class KeyWatcher:
             messages.renew()
 
     # -- ending
+
+    @property
+    def pending_msgs(self) -> int:
+        """Entries that arrived and were not yet taken."""
+        return 0 if self._messages is None else self._messages.pending_msgs
 
     @property
     def ended(self) -> bool:
