@@ -1,0 +1,33 @@
+"""What an entry's headers say: a value, or how the key was deleted."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents_core.nats.headers import Headers
+from agents_core.nats.jetstream.kv_entry import Operation, operation_of
+
+
+@pytest.mark.parametrize(
+    ("headers", "operation"),
+    [
+        ({}, None),
+        ({"Nats-Msg-Size": "3"}, None),
+        ({"KV-Operation": "PUT"}, None),
+        ({"KV-Operation": "DEL"}, Operation.DEL),
+        ({"KV-Operation": "PURGE", "Nats-Rollup": "sub"}, Operation.PURGE),
+        ({"KV-Operation": "WIPE"}, Operation.DEL),
+        ({"Nats-Marker-Reason": "MaxAge"}, Operation.PURGE),
+        ({"Nats-Marker-Reason": "Purge"}, Operation.PURGE),
+        ({"Nats-Marker-Reason": "Remove"}, Operation.DEL),
+        ({"Nats-Marker-Reason": "Moved"}, Operation.DEL),
+        ({"KV-Operation": "DEL", "Nats-Marker-Reason": "MaxAge"}, Operation.DEL),
+    ],
+)
+def test_operations(headers: dict[str, str], operation: Operation | None) -> None:
+    assert operation_of(Headers(list(headers.items()))) is operation
+
+
+def test_an_operation_is_its_word() -> None:
+    assert Operation.DEL == "DEL"
+    assert f"{Operation.PURGE}" == "PURGE"
