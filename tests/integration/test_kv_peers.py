@@ -234,20 +234,19 @@ accounts: {
   A: {
     users: [ {user: a, password: a} ]
     jetstream: enabled
-    exports: [ {service: '$JS.API.>'}, {service: '$KV.>'}, {stream: 'forI.>'} ]
+    exports: [ {service: '$JS.API.>', response: stream}, {service: '$KV.>'} ]
   }
   I: {
     users: [ {user: i, password: i} ]
     imports: [
       {service: {account: A, subject: '$JS.API.>'}, to: 'fromA.>'}
       {service: {account: A, subject: '$KV.>'}, to: 'fromA.$KV.>'}
-      {stream: {account: A, subject: 'forI.>'}}
     ]
   }
 }
-"""  # as in ADR-19
+"""  # a request for messages has more than one answer
     with running(tmp_path, rules) as server:
-        away = await nats.connect(server.url, user="i", password="i", inbox_prefix="forI")
+        away = await nats.connect(server.url, user="i", password="i")
         home = await nats.connect(server.url, user="a", password="a")
         await works_through(away.jetstream(prefix="fromA"), home.jetstream())
         await away.close()

@@ -256,16 +256,23 @@ async def test_a_watch_outlives_its_server(own_nats_server: NatsServer, kind: st
 
 
 @BUSES
-async def test_the_initial_data_outlives_the_server(own_nats_server: NatsServer, kind: str) -> None:
-    async with bucket(own_nats_server, kind) as (kv, js):
-        keys = await fill(kv, js, 2000)
+@pytest.mark.parametrize("history", [1, 3])
+async def test_the_initial_data_outlives_the_server(
+    own_nats_server: NatsServer, kind: str, history: int
+) -> None:
+    async with bucket(own_nats_server, kind, history=history) as (kv, js):
+        for number in range(history):
+            keys = await fill(kv, js, 2000, b"%d" % number)
         async with await kv.watchall() as watcher:
             found = await take(watcher, 100)
             own_nats_server.kill()
             reading = asyncio.create_task(initial(watcher))
             own_nats_server.start()
             found += await reading
-            assert [entry.key for entry in found] == keys
+            revisions = [entry.revision for entry in found]
+            assert revisions == sorted(set(revisions))
+            newest = {entry.key: entry.value for entry in found}
+            assert newest == dict.fromkeys(keys, b"%d" % (history - 1))
         assert set(await kv.keys()) == set(keys)
 
 

@@ -41,6 +41,7 @@ class KeyValueConfig:
             may not know the newest. True, as ADR-8 says, where nats-py has False.
         limit_marker_ttl: seconds, at least 1, that a marker stays for a key that ended by its time
             to live; without it such a key goes without watchers being told (ADR-48, server 2.11).
+            Where more than one entry is kept of a key, a key's own time to live is at least this.
         mirror: the bucket, or its stream, of which this one is a copy; written to is the origin.
         sources: buckets that are merged into this one; or any streams, with `subject_transforms`
             that make keys of their subjects.

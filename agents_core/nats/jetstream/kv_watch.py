@@ -31,7 +31,8 @@ class KeyWatcher:
                 if entry is None:
                     print("that was all; from here on it is news")
 
-    Nothing is lost or told twice over a lost connection. How much waits here for a slow reader is
+    Nothing is lost or told twice over a lost connection. If it is lost during the initial data,
+    older values of a key may come before its newest one. How much waits here for a slow reader is
     bounded as for every consumer; the rest waits in the bucket. It ends by `stop`, when the bus is
     closed, or with an error when the bucket is deleted.
 
