@@ -132,11 +132,14 @@ class Consume:
             ConnectionClosed: it has ended, as was asked for.
             AgentsError: what ended it.
         """
-        try:
-            async with asyncio.timeout(None if self.pending_msgs else timeout):
-                msg = await self._delivery.take()
-        except TimeoutError:
-            raise FetchTimeout(self._consumer, timeout or 0.0) from None
+        if timeout is None or self.pending_msgs:
+            msg = await self._delivery.take()
+        else:
+            try:
+                async with asyncio.timeout(timeout):
+                    msg = await self._delivery.take()
+            except TimeoutError:
+                raise FetchTimeout(self._consumer, timeout) from None
         if msg is None:
             raise ConnectionClosed(self._bus.url)
         return msg

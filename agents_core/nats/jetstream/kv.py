@@ -11,7 +11,7 @@ from agents_core.nats.jetstream.consumer import DeliverPolicy
 from agents_core.nats.jetstream.errors import InvalidOption, MessageNotFound, WrongLastSequence
 from agents_core.nats.jetstream.header import Header
 from agents_core.nats.jetstream.kv_config import PREFIX
-from agents_core.nats.jetstream.kv_entry import OPERATION, Operation, operation_of
+from agents_core.nats.jetstream.kv_entry import OPERATION, Operation, operation_in, operation_of
 from agents_core.nats.jetstream.kv_entry import Entry as KeyValueEntry
 from agents_core.nats.jetstream.kv_errors import KeyDeleted, KeyNotFound, NoKeys
 from agents_core.nats.jetstream.kv_key import check_key, check_patterns
@@ -339,7 +339,7 @@ class KeyValue:
                 metadata.sequence.stream,
                 metadata.num_pending,
                 metadata.timestamp,
-                operation_of(msg.headers) if msg.raw_headers else None,
+                operation_in(msg.raw_headers),
             )
 
         watcher = KeyValueWatcher(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from agents_core.nats.headers import Headers
+from agents_core.nats.headers import Headers, parse_headers
 from agents_core.nats.jetstream.header import Header
 
 OPERATION = "KV-Operation"
@@ -43,6 +43,13 @@ class Entry:
     operation: Operation | None
 
 
+def operation_in(raw: bytes) -> Operation | None:
+    """What a header block says. Few have anything to say, so only those are parsed."""
+    if _OPERATION in raw or _MARKER_REASON in raw:
+        return operation_of(parse_headers(raw))
+    return None
+
+
 def operation_of(headers: Headers) -> Operation | None:
     """What an entry's headers say (ADR-8, ADR-48).
 
@@ -54,6 +61,8 @@ def operation_of(headers: Headers) -> Operation | None:
         return _BY_REASON.get(reason, Operation.DEL)
     return None
 
+
+_OPERATION, _MARKER_REASON = OPERATION.encode(), Header.MARKER_REASON.encode()
 
 _BY_WORD = {str(word): word for word in Operation}
 

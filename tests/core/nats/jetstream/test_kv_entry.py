@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agents_core.nats.headers import Headers
-from agents_core.nats.jetstream.kv_entry import Operation, operation_of
+from agents_core.nats.headers import Headers, encode_headers
+from agents_core.nats.jetstream.kv_entry import Operation, operation_in, operation_of
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,12 @@ from agents_core.nats.jetstream.kv_entry import Operation, operation_of
 )
 def test_operations(headers: dict[str, str], operation: Operation | None) -> None:
     assert operation_of(Headers(list(headers.items()))) is operation
+    assert operation_in(encode_headers(headers)) is operation
+
+
+def test_a_value_that_names_a_header_is_a_value() -> None:
+    assert operation_in(b"") is None
+    assert operation_in(encode_headers({"Note": "KV-Operation"})) is None
 
 
 def test_an_operation_is_its_word() -> None:
