@@ -29,7 +29,7 @@ from agents_core.nats.jetstream.errors import (
 )
 from agents_core.nats.jetstream.flow import Flow
 from agents_core.nats.jetstream.msg import JSMsg
-from agents_core.nats.jetstream.pull import Pins, PullOptions
+from agents_core.nats.jetstream.pull import Outcome, Pins, PullOptions
 from agents_core.nats.msg import Msg
 from agents_core.nats.options import NotifyError
 
@@ -139,6 +139,14 @@ class OrderedConsumer(Consume):
         self._sequence, self._seen = metadata.sequence
         self._server_pending = metadata.num_pending
         return accepted
+
+    def _react(self, outcome: Outcome, error: APIError) -> None:
+        """A consumer that nobody serves can be replaced: its server may be down for long."""
+        if outcome is Outcome.NOBODY:
+            self._report(error)
+            self._lost()
+        else:
+            super()._react(outcome, error)
 
     def _fatal(self, error: APIError) -> None:
         """A consumer that is gone can be replaced."""

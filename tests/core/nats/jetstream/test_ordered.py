@@ -161,13 +161,19 @@ async def test_a_consumer_that_was_deleted() -> None:
         created = await it.server.expect("CONSUMER.CREATE")
         assert created.body["config"]["opt_start_seq"] == 8  # what was new then
         assert [type(error) for error in it.errors] == [ConsumerDeleted]
-        request = await it.server.pull()
-        it.server.answers["CONSUMER.INFO"] = {
-            "error": {"code": 404, "err_code": 10014, "description": "gone"}
-        }
-        it.server.say(request, 503)
-        assert await replaced(it, it.name)
         assert it.name != old
+
+
+async def test_a_consumer_that_nobody_serves() -> None:
+    """The server that had it is down: another one gets the next, without asking about the first."""
+    async with reader() as it:
+        old = it.name
+        it.server.say(await it.server.pull(), 503)
+        again = await replaced(it, old)
+        assert [error.code for error in it.errors] == [503]
+        it.deliver(again, 1, 1)
+        assert await it.next() == [b"1"]
+        assert await it.server.none("CONSUMER.INFO")
 
 
 async def test_the_last_of_each_subject_is_asked_for_until_there_was_one() -> None:
