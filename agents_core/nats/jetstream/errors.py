@@ -6,14 +6,14 @@ JetStreamError
 │   │   └── StreamNotFound, ConsumerNotFound, MessageNotFound
 │   ├── BadRequest             400
 │   │   ├── WrongLastSequence, WrongLastMsgId, WrongStream
-│   │   ├── StreamNameInUse, ConsumerExists, ConsumerInvalidReset
+│   │   ├── StreamNameInUse, StreamSealed, ConsumerExists, ConsumerInvalidReset
 │   │   └── BatchIncomplete
 │   ├── ServiceUnavailable     503
 │   │   └── JetStreamNotEnabled
 │   ├── ApiLevelRequired       412
 │   ├── TooManyRequests        429
 │   ├── ServerFault            500
-│   └── ConsumerDeleted, ConsumerIsPush, MaxBytesExceeded, PullRefused
+│   └── StoreFailed, ConsumerDeleted, ConsumerIsPush, MaxBytesExceeded, PullRefused
 ├── NoStreamResponse           no stream takes the subject
 ├── FetchTimeout, NoHeartbeat, SequenceGap
 ├── TooManyStalledMsgs, BatchEnded
@@ -95,6 +95,11 @@ class StreamNameInUse(BadRequest):
 
 
 @dataclass(eq=False)
+class StreamSealed(BadRequest):
+    """The stream is sealed: nothing is added to it or deleted from it any more."""
+
+
+@dataclass(eq=False)
 class ConsumerExists(BadRequest):
     """A consumer of that name exists with another configuration."""
 
@@ -135,6 +140,11 @@ class TooManyRequests(APIError):
 @dataclass(eq=False)
 class ServerFault(APIError):
     """The server failed; its words say at what."""
+
+
+@dataclass(eq=False)
+class StoreFailed(APIError):
+    """The stream did not store the message: it is full, or its disk failed."""
 
 
 @dataclass(eq=False)
@@ -256,13 +266,16 @@ _BY_ERR_CODE: dict[int, type[APIError]] = {
     10014: ConsumerNotFound,
     10037: MessageNotFound,
     10039: JetStreamNotEnabled,
+    10043: MessageNotFound,
     10058: StreamNameInUse,
     10059: StreamNotFound,
     10060: WrongStream,
     10070: WrongLastMsgId,
     10071: WrongLastSequence,
     10076: JetStreamNotEnabled,
+    10077: StoreFailed,
     10105: ConsumerExists,
+    10109: StreamSealed,
     10148: ConsumerExists,
     10149: ConsumerNotFound,
     10164: WrongLastSequence,
