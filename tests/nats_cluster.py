@@ -15,15 +15,24 @@ from agents_server.nats_server import LOOPBACK, NatsServer, free_port
 
 
 @contextmanager
-def cluster(folder: Path, size: int = 3, *, extra: str = "") -> Iterator[list[NatsServer]]:
-    """Servers that know one another; whatever of them still runs is ended."""
+def cluster(
+    folder: Path, size: int = 3, *, extra: str = "", jetstream: bool = False
+) -> Iterator[list[NatsServer]]:
+    """Servers that know one another; whatever of them still runs is ended.
+
+    Args:
+        folder: where each has a folder of its own.
+        size: how many.
+        extra: more lines for all configuration files.
+        jetstream: whether they have JetStream; then they take seconds to elect a leader.
+    """
     ports = _ports(3 * size)
     routes, servers = ports[:size], []
     for index, port in enumerate(routes):
         others = ", ".join(f'"nats://{LOOPBACK}:{other}"' for other in routes if other != port)
         lines = f"""
 server_name: n{index}
-jetstream: false
+{"" if jetstream else "jetstream: false"}
 lame_duck_grace_period: 5s
 lame_duck_duration: 30s
 cluster {{ name: tests, listen: "{LOOPBACK}:{port}", routes: [ {others} ] }}

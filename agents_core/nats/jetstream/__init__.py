@@ -30,6 +30,16 @@ from agents_core.nats.jetstream.kv_entry import Entry, Operation
 from agents_core.nats.jetstream.kv_status import BucketStatus
 from agents_core.nats.jetstream.kv_watch import KeyWatcher
 from agents_core.nats.jetstream.msg import JSMsg, Metadata, SequencePair
+from agents_core.nats.jetstream.object_bucket import ObjectStoreConfig, ObjectStoreStatus
+from agents_core.nats.jetstream.object_info import (
+    ObjectInfo,
+    ObjectLink,
+    ObjectMeta,
+    ObjectMetaOptions,
+)
+from agents_core.nats.jetstream.object_reader import ObjectReader
+from agents_core.nats.jetstream.object_store import ObjectResult, ObjectStore
+from agents_core.nats.jetstream.object_watcher import ObjectWatcher
 from agents_core.nats.jetstream.ordered import OrderedConsumer
 from agents_core.nats.jetstream.publish import PubAck, PublishOptions
 from agents_core.nats.jetstream.schedule import schedule
@@ -84,6 +94,16 @@ __all__ = [
     "KeyWatcher",
     "LostStreamData",
     "Metadata",
+    "ObjectInfo",
+    "ObjectLink",
+    "ObjectMeta",
+    "ObjectMetaOptions",
+    "ObjectReader",
+    "ObjectResult",
+    "ObjectStore",
+    "ObjectStoreConfig",
+    "ObjectStoreStatus",
+    "ObjectWatcher",
     "Operation",
     "OrderedConsumer",
     "PeerInfo",

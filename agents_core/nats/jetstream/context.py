@@ -27,6 +27,7 @@ from agents_core.nats.jetstream.errors import ConsumerNotFound, NoStreamResponse
 from agents_core.nats.jetstream.flow import EXPIRES_S, Flow
 from agents_core.nats.jetstream.kv_api import KeyValueAPI
 from agents_core.nats.jetstream.message_api import MessageAPI
+from agents_core.nats.jetstream.object_api import ObjectAPI
 from agents_core.nats.jetstream.ordered import HEARTBEAT_S, INACTIVE_S, OrderedConsumer
 from agents_core.nats.jetstream.publish import PubAck, PublishOptions, publish_headers, read_ack
 from agents_core.nats.jetstream.subscription import PullSubscription
@@ -34,7 +35,7 @@ from agents_core.nats.jetstream.window import MAX_PENDING, RETRY_ATTEMPTS, RETRY
 from agents_core.nats.options import NotifyError
 
 
-class JetStreamContext(KeyValueAPI, ConsumerAPI, MessageAPI):
+class JetStreamContext(KeyValueAPI, ConsumerAPI, MessageAPI, ObjectAPI):
     """JetStream of one account, or of one domain (ADR-19), over one bus. Make one and keep it.
 
         js = nc.jetstream()                    # or JetStreamContext(bus)

@@ -1,0 +1,157 @@
+"""What a bucket says about its objects: looked up by name, and changed by one client at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from agents_core import jsonvalue
+from agents_core.errors import AgentsError
+from agents_core.nats import backoff
+from agents_core.nats.headers import HeadersLike
+from agents_core.nats.jetstream.errors import (
+    MessageNotFound,
+    StreamNotFound,
+    WrongLastSequence,
+)
+from agents_core.nats.jetstream.header import Header
+from agents_core.nats.jetstream.object_errors import BucketNotFound
+from agents_core.nats.jetstream.object_info import (
+    ObjectInfo,
+    chunks_subject,
+    meta_subject,
+    stream_name,
+)
+from agents_core.nats.jetstream.object_upload import TRANSIENT, connected
+
+if TYPE_CHECKING:
+    from agents_core.nats.jetstream.context import JetStreamContext
+
+ATTEMPTS_MAX = 10
+"""Times that a change is tried, while others change the same or the server does not answer."""
+
+PAUSE_S_MAX = 5.0
+"""The longest pause between them."""
+
+ROLLUP: HeadersLike = {Header.ROLLUP: "sub"}
+"""So that the stream keeps the last meta of each object only."""
+
+_log = logging.getLogger("agents_core.nats.jetstream")
+
+
+class Directory:
+    """The metas of one bucket.
+
+    Args:
+        js: the API.
+        bucket: its name.
+    """
+
+    def __init__(self, js: JetStreamContext, bucket: str) -> None:
+        self._js, self._bucket = js, bucket
+        self._stream = stream_name(bucket)
+
+    async def look(self, name: str) -> tuple[ObjectInfo | None, int]:
+        """What is stored under a name, if anything ever was, and its sequence or 0.
+
+        Raises:
+            BadObjectMeta: it is not what ADR-20 says.
+            BucketNotFound: there is no bucket.
+        """
+        try:
+            msg = await self._js.get_last_msg(self._stream, meta_subject(self._bucket, name))
+        except MessageNotFound:
+            return None, 0
+        except StreamNotFound:
+            raise BucketNotFound(404, 0, f"no bucket {self._bucket!r}") from None
+        return ObjectInfo.from_stored(self._bucket, msg.data, msg.time_ns), msg.seq
+
+    async def change(
+        self, name: str, make: Callable[[ObjectInfo | None], ObjectInfo]
+    ) -> tuple[ObjectInfo | None, ObjectInfo]:
+        """Store what `make` makes of what is stored, and return both.
+
+        It is stored only if nobody has stored anything meanwhile, else `make` is asked again. An
+        answer that is lost is made good by looking.
+
+        Raises:
+            what `make` raises; and what `JetStreamContext.publish` raises when it is too often.
+        """
+        unsure: tuple[ObjectInfo | None, ObjectInfo] | None = None
+        attempt = 0
+        while True:
+            made = None
+            try:
+                stored, seq = await self.look(name)
+                if unsure is not None and stored is not None and _same(stored, unsure[1]):
+                    return unsure[0], stored
+                made = stored, make(stored)
+                await self._store(made[1], seq)
+                return stored, replace(made[1], mtime=datetime.now(UTC))
+            except (*TRANSIENT, WrongLastSequence) as error:
+                attempt += 1
+                if attempt == ATTEMPTS_MAX:
+                    raise
+                if not isinstance(error, WrongLastSequence):
+                    unsure = made or unsure
+            await asyncio.sleep(backoff.delay(attempt, PAUSE_S_MAX, self._js.rng))
+            await connected(self._js.bus)
+
+    async def _store(self, info: ObjectInfo, seq: int) -> None:
+        await self._js.publish(
+            meta_subject(self._bucket, info.name),
+            jsonvalue.dumps(info.as_dict()),
+            headers=ROLLUP,
+            expected_last_subject_sequence=seq,
+        )
+
+    async def forget(self, name: str, seq: int) -> None:
+        """Delete what is stored under a name up to a sequence; what came later stays."""
+        await self._js.purge_stream(
+            self._stream, seq=seq + 1, subject=meta_subject(self._bucket, name)
+        )
+
+    async def discard(self, info: ObjectInfo, may_be_stored: bool) -> None:
+        """Delete the chunks of a put that failed, unless it came through after all.
+
+        Where that can't be found out they stay: chunks that nobody knows of do less harm than an
+        object without its chunks.
+        """
+        if may_be_stored:
+            try:
+                stored, _ = await self.look(info.name)
+            except AgentsError:
+                return
+            if stored is not None and stored.nuid == info.nuid:
+                return
+        await self.purge_chunks(info)
+
+    async def purge_chunks(self, info: ObjectInfo) -> None:
+        """Delete the chunks of an object; without a connection, as soon as there is one.
+
+        Nobody can read them any more, so nothing is raised if they stay.
+        """
+        if info.is_link() or not info.nuid:
+            return
+        js, subject = self._js, chunks_subject(self._bucket, info.nuid)
+        try:
+            await js.purge_stream(self._stream, subject=subject)
+        except TRANSIENT:
+            with suppress(AgentsError):
+                js.bus.publish(
+                    f"{js.prefix}.STREAM.PURGE.{self._stream}",
+                    jsonvalue.dumps({"filter": subject}),
+                    js.bus.new_inbox(),
+                )
+        except AgentsError as error:
+            _log.warning("chunks of %r stay in bucket %r: %s", info.name, self._bucket, error)
+
+
+def _same(one: ObjectInfo, other: ObjectInfo) -> bool:
+    """Whether the same is stored, whenever."""
+    return one.as_dict() == other.as_dict()

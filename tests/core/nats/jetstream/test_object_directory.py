@@ -1,0 +1,225 @@
+"""A directory: one change follows the other, and what is lost on the way is made good."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from agents_core import jsonvalue
+from agents_core.bus import Status
+from agents_core.errors import NotConnected, RequestTimeout
+from agents_core.nats.jetstream import (
+    ObjectInfo,
+    ObjectLink,
+    ObjectMetaOptions,
+    object_directory,
+)
+from agents_core.nats.jetstream.errors import ServerFault, WrongLastSequence
+from agents_core.nats.jetstream.object_directory import ATTEMPTS_MAX, Directory
+from agents_core.nats.jetstream.object_errors import BadObjectMeta, BucketNotFound
+from tests.core.nats.jetstream.fake import set_status
+from tests.core.nats.jetstream.fake_bucket import (
+    BUCKET,
+    BUSY,
+    NO_STREAM,
+    STREAM,
+    WRONG_SEQUENCE,
+    Bucket,
+    bucket,
+    error,
+)
+
+META = "$O.b.M.YQ=="
+CHUNKS = "$O.b.C.n"
+INFO = ObjectInfo("a", BUCKET, "n", size=1, chunks=1)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_directory, "PAUSE_S_MAX", 0.001)
+
+
+def add(before: ObjectInfo | None) -> ObjectInfo:
+    """One byte more."""
+    return replace(before or INFO, size=before.size + 1 if before else 1, mtime=None)
+
+
+def sizes(stream: Bucket) -> list[int]:
+    return [jsonvalue.loads(data)["size"] for data in stream.stored(META)]
+
+
+async def test_what_is_stored_under_a_name() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        assert await directory.look("a") == (None, 0)
+        before, after = await directory.change("a", add)
+        assert (before, after.as_dict()) == (None, INFO.as_dict())
+        assert after.mtime is not None
+        found, seq = await directory.look("a")
+        assert found is not None
+        assert (found.as_dict(), seq) == (INFO.as_dict(), 1)
+        before, after = await directory.change("a", add)
+        assert before is not None
+        assert (before.size, after.size, sizes(stream)) == (1, 2, [2])
+        stream.add(META, b"damaged")
+        for call in (directory.look("a"), directory.change("a", add)):
+            with pytest.raises(BadObjectMeta):
+                await call
+        stream.answers = lambda operation, body: NO_STREAM
+        for call in (directory.look("a"), directory.change("a", add)):
+            with pytest.raises(BucketNotFound, match="no bucket 'b'"):
+                await call
+
+
+async def test_changes_at_once_follow_one_another() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        changes = await asyncio.gather(*(directory.change("a", add) for _ in range(5)))
+        assert sizes(stream) == [5]
+        assert sorted(after.size for _, after in changes) == [1, 2, 3, 4, 5]
+        assert [before.size + 1 for before, after in changes if before] == [
+            after.size for before, after in changes if before
+        ]
+
+
+async def test_somebody_is_always_faster() -> None:
+    async with bucket() as (store, stream):
+        stream.faults = lambda subject, times: WRONG_SEQUENCE
+        with pytest.raises(WrongLastSequence):
+            await Directory(store._js, BUCKET).change("a", add)
+        assert len(stream.published) == ATTEMPTS_MAX
+
+
+@pytest.mark.parametrize("fault", ["silent", "lost", "nobody", BUSY])
+async def test_an_answer_or_a_change_is_lost(fault: Any) -> None:
+    """It is made once, however often it has to be published."""
+    async with bucket(timeout=0.03) as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        await directory.change("a", add)
+        stream.faults = lambda subject, times: fault if times in {2, 3} else None
+        before, after = await directory.change("a", add)
+        assert before is not None
+        assert (before.size, after.size, sizes(stream)) == (1, 2, [2])
+        assert after.mtime is not None
+
+
+async def test_a_change_arrives_late() -> None:
+    """Not stored yet when it is looked for, but before it is published again."""
+    async with bucket(timeout=0.03) as (store, stream):
+
+        def fault(subject: str, times: int) -> str | None:
+            if times == 2:
+                stream.add(META, jsonvalue.dumps(INFO.as_dict()))
+            return "lost" if times == 1 else None
+
+        stream.faults = fault
+        before, after = await Directory(store._js, BUCKET).change("a", add)
+        assert (before, after.size, sizes(stream)) == (None, 1, [1])
+
+
+async def test_the_connection_is_lost_meanwhile() -> None:
+    async with bucket(timeout=5) as (store, stream):
+        stream.faults = lambda subject, times: "lost" if times == 1 else None
+        change = asyncio.create_task(Directory(store._js, BUCKET).change("a", add))
+        while not stream.published:
+            await asyncio.sleep(0)
+        set_status(store._js, Status.RECONNECTING)
+        store._js.bus._requests.fail_all(NotConnected(""))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not change.done()
+        set_status(store._js, Status.CONNECTED)
+        before, after = await change
+        assert (before, after.as_dict()) == (None, INFO.as_dict())
+
+
+async def test_an_answer_never_comes() -> None:
+    async with bucket(timeout=0.001) as (store, stream):
+        stream.faults = lambda subject, times: "lost"
+        with pytest.raises(RequestTimeout):
+            await Directory(store._js, BUCKET).change("a", add)
+        assert len(stream.published) == ATTEMPTS_MAX
+
+
+async def test_a_name_is_forgotten_up_to_a_sequence() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        await directory.change("a", add)
+        _, seq = await directory.look("a")
+        await directory.change("a", add)
+        await directory.forget("a", seq)
+        assert sizes(stream) == [2]
+        await directory.forget("a", seq + 1)
+        assert sizes(stream) == []
+
+
+async def test_chunks_are_purged() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        for subject in (CHUNKS, "$O.b.C.m", CHUNKS):
+            stream.add(subject, b"x")
+        await directory.purge_chunks(INFO)
+        assert len(stream.msgs) == 1
+        link = replace(INFO, nuid="m", options=ObjectMetaOptions(ObjectLink("x")))
+        for nothing in (link, replace(INFO, nuid="")):
+            await directory.purge_chunks(nothing)
+        assert len(stream.msgs) == 1
+
+
+async def test_chunks_are_purged_as_soon_as_it_can_be() -> None:
+    async with bucket(timeout=0.03) as (store, stream):
+        stream.add(CHUNKS, b"x")
+        answers = iter([b""])  # the first request gets none, and is as good as lost
+
+        def answer(operation: str, body: Mapping[str, Any]) -> Any:
+            return next(answers, None)
+
+        stream.answers = answer
+        await Directory(store._js, BUCKET).purge_chunks(INFO)
+        await store._js.bus.flush()
+        assert stream.msgs == {}
+
+
+async def test_chunks_that_can_not_be_purged(caplog: pytest.LogCaptureFixture) -> None:
+    async with bucket(timeout=0.03) as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        stream.answers = lambda operation, body: error(500, 1, "disk full")
+        with caplog.at_level(logging.WARNING):
+            await directory.purge_chunks(INFO)
+        assert "chunks of 'a' stay in bucket 'b': disk full" in caplog.text
+        await store._js.bus.close()
+        await directory.purge_chunks(INFO)
+
+
+@pytest.mark.parametrize("may_be_stored", [False, True])
+async def test_what_is_left_of_a_put_that_failed(may_be_stored: bool) -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        stream.add(CHUNKS, b"x")
+        await directory.discard(INFO, may_be_stored)
+        assert stream.msgs == {}
+        stream.add(CHUNKS, b"x")
+        stream.add(META, jsonvalue.dumps(INFO.as_dict()))
+        await directory.discard(replace(INFO, nuid="other"), may_be_stored)
+        assert len(stream.msgs) == 2
+
+
+async def test_what_may_have_been_stored_after_all_is_kept() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        stream.add(CHUNKS, b"x")
+        stream.answers = lambda operation, body: error(500, 1, "no idea")
+        await directory.discard(INFO, True)
+        stream.answers = lambda operation, body: None
+        await directory.change("a", lambda before: INFO)
+        await directory.discard(INFO, True)
+        assert len(stream.msgs) == 2
+        with pytest.raises(ServerFault):
+            stream.answers = lambda operation, body: error(500, 1, "no idea")
+            await directory.look("a")
+        assert f"STREAM.PURGE.{STREAM}" not in stream.operations

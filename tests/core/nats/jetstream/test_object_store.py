@@ -1,0 +1,295 @@
+"""The object store on a stream in memory, in a tab as on CPython."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+
+import pytest
+
+from agents_core import jsonvalue
+from agents_core.bus import Status
+from agents_core.errors import InvalidHeader, NotConnected, RequestTimeout
+from agents_core.nats.jetstream import (
+    ObjectLink,
+    ObjectMeta,
+    ObjectMetaOptions,
+    ObjectStore,
+    object_directory,
+    object_silence,
+)
+from agents_core.nats.jetstream.errors import InvalidOption
+from agents_core.nats.jetstream.object_errors import (
+    BadObjectMeta,
+    LinkIsABucket,
+    LinkNotAllowed,
+    ObjectAlreadyExists,
+    ObjectDeleted,
+    ObjectIncomplete,
+    ObjectNotFound,
+)
+from agents_core.nats.jetstream.object_info import meta_subject
+from agents_core.nats.jetstream.object_store import CHUNK_BYTES, LINKS_MAX, REPLACED_MAX
+from tests.core.nats.jetstream.fake import set_status
+from tests.core.nats.jetstream.fake_bucket import STREAM, bucket
+
+META = "$O.b.M.YQ=="
+ALL_CHUNKS = "$O.b.C.>"
+DATA = bytes(range(256)) * 2000
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_silence, "SILENCE_S", 0.001)
+    monkeypatch.setattr(object_directory, "PAUSE_S_MAX", 0.001)
+
+
+async def test_there_and_back() -> None:
+    async with bucket() as (store, stream):
+        info = await store.put("a", DATA)
+        assert (info.size, info.chunks, info.nuid) == (512_000, 4, (await store.get("a")).info.nuid)
+        got = await store.get("a")
+        assert (got.data, repr(store)) == (DATA, "ObjectStore('b')")
+        assert len(repr(got)) < 1000
+        assert [len(data) for data in stream.stored(ALL_CHUNKS)] == [CHUNK_BYTES] * 3 + [118_784]
+        await store.put("a", b"small")
+        assert (await store.get("a")).data == b"small"
+        assert stream.stored(ALL_CHUNKS) == [b"small"]
+        assert [info.name for info in await store.list()] == ["a"]
+
+
+async def test_the_wire_format() -> None:
+    async with bucket() as (store, stream):
+        meta = ObjectMeta(description="d", headers={"K": "v"}, metadata={"m": "n"})
+        info = await store.put("a", "text", meta)
+        assert next(iter(stream.msgs.values())) == (f"$O.b.C.{info.nuid}", b"text")
+        subject, data = list(stream.msgs.values())[1]
+        assert subject == META
+        assert jsonvalue.loads(data) == {
+            "name": "a",
+            "bucket": "b",
+            "nuid": info.nuid,
+            "size": 4,
+            "chunks": 1,
+            "digest": "SHA-256=mC2ePrmW9VnmM_TRlN7zdh2Qn1o7ZH0ahR_q1nwyydE=",
+            "description": "d",
+            "headers": {"K": ["v"]},
+            "options": {"max_chunk_size": CHUNK_BYTES},
+            "metadata": {"m": "n"},
+        }
+        assert len(info.nuid) == 22
+
+
+async def test_a_chunk_has_a_size() -> None:
+    async with bucket() as (store, _stream):
+        limit = store._js.bus.max_payload
+        info = await store.put(
+            "a", DATA, ObjectMeta(options=ObjectMetaOptions(max_chunk_size=1000))
+        )
+        assert info.chunks == 512
+        large = ObjectMeta(options=ObjectMetaOptions(max_chunk_size=10 * limit))
+        info = await store.put("a", bytes(limit + 1), large)
+        assert (info.chunks, info.options) == (2, ObjectMetaOptions(max_chunk_size=limit))
+        assert large.options == ObjectMetaOptions(max_chunk_size=10 * limit)
+        for size in (0, -1):
+            with pytest.raises(InvalidOption):
+                await store.put(
+                    "a", b"", ObjectMeta(options=ObjectMetaOptions(max_chunk_size=size))
+                )
+
+
+async def test_the_name_may_be_that_of_the_meta() -> None:
+    async with bucket() as (store, _):
+        assert (await store.put(None, b"", ObjectMeta("a"))).name == "a"
+        assert (await store.put("b", b"", ObjectMeta("a"))).name == "b"
+        with pytest.raises(LinkNotAllowed):
+            await store.put("a", b"", ObjectMeta(options=ObjectMetaOptions(ObjectLink("b"))))
+        with pytest.raises(InvalidHeader):
+            await store.put("a", b"", ObjectMeta(headers={"": ""}))
+
+
+# -- puts that fail
+
+
+async def failing(error: BaseException) -> AsyncIterator[bytes]:
+    yield DATA
+    raise error
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), asyncio.CancelledError()])
+async def test_a_put_that_fails_leaves_nothing(error: BaseException) -> None:
+    async with bucket() as (store, stream):
+        former = await store.put("a", b"former")
+        with pytest.raises(type(error)):
+            await store.put("a", failing(error))
+        assert stream.stored(ALL_CHUNKS) == [b"former"]
+        assert (await store.get("a")).info.nuid == former.nuid
+
+
+async def test_the_answer_for_the_meta_never_comes() -> None:
+    """Whether it was stored is looked up; if so, the put was one."""
+    async with bucket(timeout=0.001) as (store, stream):
+        stream.faults = lambda subject, times: "lost" if subject == META else None
+        with pytest.raises(RequestTimeout):
+            await store.put("a", b"x")
+        assert stream.stored(ALL_CHUNKS) == []
+        stream.faults = lambda subject, times: "silent" if subject == META else None
+        await store.put("a", b"x")
+        assert (await store.get("a")).data == b"x"
+
+
+async def test_chunks_that_somebody_deletes_while_they_are_put() -> None:
+    async with bucket(timeout=0.02) as (store, stream):
+
+        def lose(subject: str, times: int) -> str | None:
+            if times == 2:
+                stream.remove([1])
+                return "lost"
+            return None
+
+        stream.faults = lose
+        with pytest.raises(ObjectIncomplete, match="3 of 4 chunks"):
+            await store.put("a", DATA)
+        assert stream.msgs == {}
+
+
+async def test_nothing_is_begun_without_a_connection() -> None:
+    async with bucket() as (store, _stream):
+        info = await store.put("a", b"x")
+        set_status(store._js, Status.RECONNECTING)
+        for call in (
+            store.put("a", b""),
+            store.delete("a"),
+            store.add_link("l", info),
+            store.get("a"),
+            store.update_meta("a", ObjectMeta()),
+        ):
+            with pytest.raises(NotConnected):
+                await call
+        set_status(store._js, Status.CONNECTED)
+
+
+# -- gets
+
+
+async def test_an_object_is_written_somewhere() -> None:
+    async with bucket() as (store, stream):
+        info = await store.put("a", DATA)
+        file = io.BytesIO()
+        got = await store.get("a", writeinto=file)
+        assert (file.getvalue(), got.data, got.info.nuid) == (DATA, b"", info.nuid)
+        stream.remove([2])
+        with pytest.raises(ObjectIncomplete):
+            await store.get("a", writeinto=file)
+
+
+async def test_an_object_is_replaced_while_it_is_read() -> None:
+    async with bucket() as (store, stream):
+        await store.put("a", b"0")
+        left = [1]
+        opened = ObjectStore.open
+
+        class Hurried(ObjectStore):
+            async def open(self, name: str, show_deleted: bool | None = False) -> object:
+                reader = await opened(self, name, show_deleted)
+                if left[0]:
+                    left[0] -= 1
+                    reader.stop()  # what arrived already would be read
+                    await self.put(name, b"%d" % left[0])
+                    return await type(reader)(self._js, reader.info).open()
+                return reader
+
+        hurried = Hurried(store._js, "b")
+        assert (await hurried.get("a")).data == b"0"
+        left[0] = REPLACED_MAX - 1
+        assert (await hurried.get("a")).data == b"0"
+        left[0] = REPLACED_MAX
+        with pytest.raises(ObjectIncomplete):
+            await hurried.get("a")
+        stream.remove([seq for seq, (name, _) in stream.msgs.items() if name != META])
+        with pytest.raises(ObjectIncomplete):
+            await store.get("a")
+
+
+# -- about objects
+
+
+async def test_an_object_is_deleted() -> None:
+    async with bucket() as (store, stream):
+        with pytest.raises(ObjectNotFound, match="no object 'a' in bucket 'b'"):
+            await store.delete("a")
+        await store.put("a", b"x", ObjectMeta(description="d"))
+        left = await store.delete("a")
+        assert (left.deleted, left.size, left.chunks, left.digest) == (True, 0, 0, None)
+        assert stream.stored(ALL_CHUNKS) == []
+        with pytest.raises(ObjectDeleted):
+            await store.get("a")
+        shown = await store.get("a", show_deleted=True)
+        assert (shown.data, shown.info.description) == (b"", "d")
+        assert (await store.delete("a")).deleted
+
+
+async def test_its_meta_is_changed() -> None:
+    async with bucket() as (store, stream):
+        put = await store.put("a", b"x", ObjectMeta(description="d", metadata={"k": "v"}))
+        changed = await store.update_meta("a", ObjectMeta(headers={"K": "v"}))
+        assert (changed.description, changed.metadata, changed.nuid) == (None, None, put.nuid)
+        await store.update_meta("a", ObjectMeta("new"))
+        assert (await store.get("new")).data == b"x"
+        assert stream.stored(META) == []
+        await store.put("a", b"y")
+        with pytest.raises(ObjectAlreadyExists):
+            await store.update_meta("new", ObjectMeta("a"))
+        await store.delete("a")
+        await store.update_meta("new", ObjectMeta("a"))
+        assert (await store.get("a")).data == b"x"
+        await store.delete("a")
+        for name in ("a", "b"):
+            for target in ("a", "b", "c"):
+                with pytest.raises(ObjectNotFound):
+                    await store.update_meta(name, ObjectMeta(target))
+
+
+async def test_links() -> None:
+    async with bucket() as (store, _stream):
+        info = await store.put("a", b"x")
+        link = await store.add_link("l", info)
+        assert (link.link, len(link.nuid)) == (ObjectLink("b", "a"), 22)
+        assert (await store.get("l")).data == b"x"
+        for wrong in (link, await store.delete("a")):
+            with pytest.raises(LinkNotAllowed):
+                await store.add_link("m", wrong)
+        await store.put("a", b"y")
+        with pytest.raises(ObjectAlreadyExists):
+            await store.add_bucket_link("a", store)
+        await store.add_bucket_link("l", store)
+        with pytest.raises(LinkIsABucket):
+            await store.get("l")
+        await store.delete("l")
+        await store.add_link("l", await store.get_info("a"))
+        assert (await store.get("l")).data == b"y"
+
+
+async def test_a_chain_of_links() -> None:
+    async with bucket() as (store, stream):
+        await store.put("0", b"x")
+        for number in range(LINKS_MAX + 1):
+            target = {"options": {"link": {"bucket": "b", "name": str(number)}}}
+            data = jsonvalue.dumps({"name": str(number + 1), **target})
+            stream.add(meta_subject("b", str(number + 1)), data)
+        assert (await store.get(str(LINKS_MAX))).data == b"x"
+        with pytest.raises(BadObjectMeta, match=f"more than {LINKS_MAX} links"):
+            await store.get(str(LINKS_MAX + 1))
+
+
+# -- the bucket
+
+
+async def test_the_bucket() -> None:
+    async with bucket() as (store, stream):
+        await store.put("a", b"x")
+        status = await store.status()
+        assert (status.bucket, status.stream_info.state.messages) == ("b", 2)
+        assert (await store.seal()).sealed
+        assert f"STREAM.UPDATE.{STREAM}" in stream.operations
