@@ -4,6 +4,6 @@ Each takes a client of ours and one of nats.js, connected to the same server: in
 in one worker of a browser over WebSocket. The JavaScript is as its users write it.
 """
 
-from tests.interop.cases import core, jetstream, kv, services
+from tests.interop.cases import core, jetstream, kv, objects, services
 
-CASES = [*core.CASES, *services.CASES, *jetstream.CASES, *kv.CASES]
+CASES = [*core.CASES, *services.CASES, *jetstream.CASES, *kv.CASES, *objects.CASES]
