@@ -12,7 +12,7 @@ from tests.browser.tab import run_python
 from tests.docs import page as pages
 
 ROOT = Path(__file__).parents[2]
-GUIDES = ("client.md", "jetstream.md", "key-value.md")
+GUIDES = ("client.md", "jetstream.md", "key-value.md", "object-store.md")
 PYTHON = """
 import json
 from tests.docs.page import blocks, run, with_servers
