@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
@@ -14,6 +15,7 @@ from nats.js import JetStreamContext as TheirContext
 from nats.js.errors import KeyDeletedError, KeyNotFoundError, KeyWrongLastSequenceError
 
 from agents_core import nats
+from agents_core.errors import PermissionsViolation
 from agents_core.ids import unique
 from agents_core.nats.jetstream import JetStreamContext, Operation, StreamSource
 from agents_core.nats.jetstream.errors import WrongLastSequence
@@ -24,6 +26,7 @@ from tests.integration.buckets import brief, bucket, initial, take
 from tests.integration.streams import BUSES, jetstream
 
 pytestmark = pytest.mark.nats
+ROOT = Path(__file__).parents[2]
 OURS = pytest.mark.parametrize("kind", ["tcp", "websocket"])
 
 
@@ -251,3 +254,43 @@ accounts: {
         await works_through(away.jetstream(prefix="fromA"), home.jetstream())
         await away.close()
         await home.close()
+
+
+def quoted(subjects: str) -> str:
+    return ", ".join(f'"{subject}"' for subject in subjects.split())
+
+
+async def test_what_a_user_needs_to_be_allowed(tmp_path: Path) -> None:
+    section = (ROOT / "docs" / "key-value.md").read_text().partition("## Permissions")[2]
+    reading, writing = re.findall(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)[:2]
+    rules = f"""
+authorization {{ users: [
+  {{user: admin, password: p}}
+  {{user: reader, password: p, permissions: {{publish: [{quoted(reading)}] }} }}
+  {{user: writer, password: p, permissions: {{publish: [{quoted(reading + writing)}] }} }}
+] }}
+""".replace("BUCKET", "b")
+    with running(tmp_path, rules) as server:
+        admin, reader, writer = [
+            await nats.connect(server.url, user=user, password="p", error_cb=lambda _: None)
+            for user in ("admin", "reader", "writer")
+        ]
+        await admin.jetstream().create_key_value(bucket="b", history=3)
+        await admin.jetstream().create_key_value(bucket="other")
+        kv = await writer.jetstream().key_value("b")
+        revision = await kv.create("a", b"one")
+        await kv.update("a", b"two", last=revision)
+        await kv.delete("a")
+        await kv.put("c", b"three")
+        kv = await reader.jetstream().key_value("b")
+        assert (await kv.get("c")).value == (await kv.get("c", revision=4)).value == b"three"
+        assert await kv.keys() == ["c"]
+        assert len(await kv.history("a")) == 3
+        async with await kv.watch(["a", "c"]) as watcher:
+            assert len(await initial(watcher)) == 2
+        with pytest.raises(PermissionsViolation):
+            await kv.put("c", b"four")
+        with pytest.raises(PermissionsViolation):
+            await reader.jetstream().key_value("other")
+        for client in (admin, reader, writer):
+            await client.close()

@@ -94,15 +94,14 @@ class KeyValue:
         operation = operation_of(msg.headers)
         return KeyValueEntry(self.bucket, key, msg.data, msg.seq, delta, msg.time, operation)
 
-    async def history(self, key: str, validate_keys: bool = True) -> list[KeyValueEntry]:
+    async def history(self, key: str) -> list[KeyValueEntry]:
         """What the bucket holds of a key, oldest first, markers of deletions included.
 
         Raises:
             NoKeys: nothing.
         """
-        _checked(key, validate_keys)
         entries: list[KeyValueEntry] = []
-        async with await self.watch(key, include_history=True) as watcher:
+        async with await self.watch(check_key(key), include_history=True) as watcher:
             async for entry in watcher:
                 if entry is None:
                     break
