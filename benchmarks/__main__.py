@@ -15,7 +15,7 @@ from agents_core import LocalBus, nats
 from agents_core.nats.options import Options
 from agents_server.nats_py import NatsPyBus
 from agents_server.nats_server import NatsServer
-from benchmarks import jetstream, memory, natives, report, suite, targets
+from benchmarks import jetstream, memory, natives, objects, report, suite, targets
 from benchmarks.peer import OwnPeer, Peer
 from benchmarks.suite import Results
 
@@ -80,6 +80,8 @@ def measure(parts: Sequence[str], runs: int, scale: float) -> Results:
                 results |= asyncio.run(_native(server, runs, scale))
             if "jetstream" in parts:
                 results |= asyncio.run(jetstream.of_clients(server.url, runs, scale))
+                urls = server.url, server.websocket_url
+                results |= asyncio.run(objects.of_clients(*urls, runs, scale))
             if "memory" in parts:
                 results["memory, our client"] = asyncio.run(memory.of_client(server.url, scale))
             if "tab" in parts:

@@ -7,11 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from agents_server.nats_server import NatsServer
-from benchmarks import objects
-
 ROOT = Path(__file__).parents[1]
 PLACES = {
     "local, LocalBus",
@@ -24,6 +19,9 @@ PLACES = {
     "native, agents over ws://",
     "JetStream, our client over TCP",
     "JetStream, nats-py",
+    "object store, our client over TCP",
+    "object store, our client over WebSocket",
+    "object store, nats-py",
     "memory, our client",
     "tab, our client",
     "tab, nats.js",
@@ -50,17 +48,3 @@ def test_the_command_gives_a_table_and_json(tmp_path: Path) -> None:
         assert place in result.stdout
     for peer in ("native, nats-py", "JetStream, nats-py", "tab, nats.js", "tab, bare WebSocket"):
         assert f" / {peer}" in result.stdout
-
-
-@pytest.mark.nats
-async def test_the_object_store_beside_nats_py(nats_server: NatsServer) -> None:
-    url, websocket_url = nats_server.url, nats_server.websocket_url
-    results = await objects.of_clients(url, websocket_url, runs=2, scale=0.01)
-    clients = ("our client over TCP", "our client over WebSocket", "nats-py")
-    assert set(results) == {f"object store, {client}" for client in clients}
-    for figures in results.values():
-        assert {what: len(values) for what, values in figures.items()} == {
-            objects.PUT: 2,
-            objects.GET: 2,
-        }
-        assert min(min(values) for values in figures.values()) > 0
