@@ -5,6 +5,7 @@ SECONDS ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
 PYODIDE := web/node_modules/pyodide/package.json
+PYODIDE_029 := build/pyodide-0.29/node_modules/pyodide/package.json
 NATS_JS := tests/interop/node_modules/@nats-io/nats-core/package.json
 SOURCES := $(shell find agents_core browser/agents_browser server/agents_server -name '*.py' 2>/dev/null)
 WHEEL := dist/.agents_core
@@ -38,6 +39,12 @@ $(PYODIDE): web/package.json
 	cd web && npm install --silent --no-package-lock --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+# The Pyodide before, on CPython 3.13: the event loop is tested in both.
+$(PYODIDE_029):
+	npm install --silent --no-save --no-package-lock --ignore-scripts --no-audit --no-fund \
+	  --prefix build/pyodide-0.29 pyodide@0.29.5
+	@touch $@
+
 # The other clients that ours has to understand.
 $(NATS_JS): tests/interop/package.json
 	@command -v npm >/dev/null || { echo "npm is missing: apt-get install npm"; exit 1; }
@@ -61,10 +68,11 @@ $(HYPOTHESIS): $(VENV)/.installed
 	  hypothesis==$$($(BIN)/python -c 'import hypothesis; print(hypothesis.__version__)')
 	@touch $@
 
-browser: setup ## find or install the Chromium that the tests drive
+browser: setup ## find or install the browsers that the tests drive; Chromium there must be
 	@$(BIN)/python -m tests.browser.chromium
+	@$(BIN)/python -m tests.browser.firefox || true
 
-test: setup browser test313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(HYPOTHESIS) $(NATS_JS) ## run every test, with coverage of the core
+test: setup browser test313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(PYODIDE_029) $(HYPOTHESIS) $(NATS_JS) ## run every test, with coverage of the core
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report

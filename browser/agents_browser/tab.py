@@ -20,7 +20,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from agents_browser import log
+from agents_browser import eventloop, log
 from agents_core import Event, Node, Supervisor, codec, connect, jsonvalue
 from agents_core.bus import Status, Subscription
 from agents_core.errors import AgentsError, InvalidMessage
@@ -51,6 +51,7 @@ async def run(settings: str, post: Callable[[str], None]) -> Callable[[str], Non
     """
     found = json.loads(settings)
     log.install(found.get("log") or "INFO")
+    eventloop.install()
     tab = Tab(post)
     await tab.start(found["nats"], found["space"], found["module"])
     return tab.receive

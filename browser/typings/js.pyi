@@ -94,6 +94,7 @@ class Global(Protocol):
     location: Location
 
 console: Console
+WebAssembly: JsProxy
 crypto: Crypto
 indexedDB: IDBFactory  # noqa: N816
 globalThis: Any  # noqa: N816
@@ -101,3 +102,6 @@ location: Location
 
 def postMessage(data: object) -> None: ...  # noqa: N802
 def addEventListener(name: str, listener: Callable[..., Any]) -> None: ...  # noqa: N802
+def queueMicrotask(callback: object) -> None: ...  # noqa: N802
+def setTimeout(callback: object, milliseconds: float) -> object: ...  # noqa: N802
+def clearTimeout(timeout: object) -> None: ...  # noqa: N802

@@ -38,6 +38,14 @@ def pyodide() -> Path:
 
 
 @pytest.fixture(scope="session")
+def pyodide_029() -> Path:
+    """The files of the Pyodide before, with CPython 3.13; `make test` installs them."""
+    folder = ROOT / "build" / "pyodide-0.29" / "node_modules" / "pyodide"
+    assert folder.is_dir(), "Pyodide 0.29 is not installed: run `make test`"
+    return folder
+
+
+@pytest.fixture(scope="session")
 def hypothesis_wheel() -> Path:
     """Hypothesis for Pyodide, as it has a part in machine code; `make test` downloads it."""
     found = sorted((ROOT / "build" / "pyodide").glob("hypothesis-*wasm32.whl"))

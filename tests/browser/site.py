@@ -10,6 +10,7 @@ from pathlib import Path
 
 TYPES = {
     ".html": "text/html",
+    ".js": "text/javascript",
     ".json": "application/json",
     ".mjs": "text/javascript",
     ".wasm": "application/wasm",

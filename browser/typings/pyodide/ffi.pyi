@@ -12,6 +12,8 @@ class JsException(Exception, JsProxy):
     message: str
 
 class JsDoubleProxy(JsProxy):
+    callPromising: Any  # noqa: N815
+
     def destroy(self) -> None: ...
 
 def create_proxy(obj: Callable[..., object]) -> JsDoubleProxy: ...
