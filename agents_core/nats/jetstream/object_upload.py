@@ -57,6 +57,9 @@ TRANSIENT = (
 )
 """What may pass: the outcome is unknown, or nobody could take it at that moment."""
 
+INTERRUPTIONS = (*TRANSIENT, InvalidAnswer)
+"""What an upload recovers from; the last one stands for chunks that were stored out of order."""
+
 
 class _Chunk(NamedTuple):
     data: bytes
@@ -125,7 +128,13 @@ class Upload:
         self._sha256.update(data)
         self.size += len(data)
         self.chunks += 1
-        await self._publish(data)
+        if self.chunks == 1:
+            try:
+                await self._publish_alone(data)
+            except INTERRUPTIONS as error:
+                await self._recover(error, deque([data]))
+        else:
+            await self._publish(data)
 
     async def complete(self) -> int:
         """Return when all chunks are confirmed: how many the stream has.
@@ -135,14 +144,34 @@ class Upload:
         """
         while self._flight:
             await self._confirm()
-        if not self._interrupted:
-            return self.chunks
-        info = await self._js.stream_info(self._stream, self._subject)
-        return sum((info.state.subjects or {}).values())
+        return await self._count() if self._interrupted else self.chunks
+
+    async def _count(self) -> int:
+        """How many chunks the stream has."""
+        attempt = 0
+        while True:
+            try:
+                info = await self._js.stream_info(self._stream, self._subject)
+                return sum((info.state.subjects or {}).values())
+            except TRANSIENT:
+                attempt += 1
+                if attempt > INTERRUPTIONS_MAX:
+                    raise
+            await asyncio.sleep(backoff.delay(attempt, PAUSE_S_MAX, self._js.rng))
+            await connected(self._js.bus)
 
     async def settle(self) -> None:
         """Return when nothing is under way any more, stored or not."""
         await asyncio.gather(*(chunk.future for chunk in self._flight), return_exceptions=True)
+
+    async def _publish_alone(self, data: bytes) -> None:
+        """Send one chunk and wait until it is stored.
+
+        The first one, and the first one after an interruption: a request is told at once what
+        others would find out by waiting, such as that this user may not write here.
+        """
+        await connected(self._js.bus)
+        self._place(await self._js.publish(self._subject, data))
 
     async def _publish(self, data: bytes) -> None:
         """Send one chunk behind the others."""
@@ -159,18 +188,20 @@ class Upload:
         """Wait until the first chunk under way is stored in its place."""
         chunk = self._flight[0]
         try:
-            ack = await chunk.future
-        except TRANSIENT as error:
-            await self._recover(error)
-            return
-        if ack.seq <= self._last:
-            await self._recover(InvalidAnswer("chunks", "the stream stores them out of order"))
+            self._place(await chunk.future)
+        except INTERRUPTIONS as error:
+            await self._recover(error, deque(chunk.data for chunk in self._flight))
             return
         self._flight.popleft()
-        self._last = ack.seq
-        self._interruptions = 0
         slow = self._js.timers.now() - chunk.sent_at > QUICK * self._js.timeout
         self._limit = max(1, min(self._limit + (-1 if slow else 1), self._limit_max))
+
+    def _place(self, ack: PubAck) -> None:
+        """A chunk is stored; see whether it is behind the one before."""
+        if ack.seq <= self._last:
+            raise InvalidAnswer("chunks", "the stream stores them out of order")
+        self._last = ack.seq
+        self._interruptions = 0
 
     def _on_status(self, status: Status) -> None:
         """No acknowledgement comes over another connection than the one it was asked for on."""
@@ -181,9 +212,8 @@ class Upload:
 
     # -- interruptions
 
-    async def _recover(self, error: AgentsError) -> None:
-        """Send again what is not stored."""
-        unsure = deque(chunk.data for chunk in self._flight)
+    async def _recover(self, error: AgentsError, unsure: deque[bytes]) -> None:
+        """Send again what is not stored of these chunks."""
         self._interrupted = True
         while True:
             self._interruptions += 1
@@ -192,8 +222,8 @@ class Upload:
             await asyncio.sleep(backoff.delay(self._interruptions - 1, PAUSE_S_MAX, self._js.rng))
             try:
                 await self._send_again(unsure)
-            except TRANSIENT as transient:
-                error = transient
+            except INTERRUPTIONS as another:
+                error = another
             else:
                 return
 
@@ -204,6 +234,9 @@ class Upload:
         await self._delete_early()
         self._flight.clear()
         await self._compare(unsure)
+        if unsure:
+            await self._publish_alone(unsure[0])
+            unsure.popleft()
         for data in unsure:
             await self._publish(data)
 

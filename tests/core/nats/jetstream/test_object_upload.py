@@ -10,11 +10,12 @@ import pytest
 from agents_core.bus import Status
 from agents_core.errors import ConnectionClosed, NotConnected, OutboundBufferFull, RequestTimeout
 from agents_core.localbus import LocalBus
-from agents_core.nats.jetstream import JetStreamContext, object_upload
+from agents_core.nats.jetstream import JetStreamContext, PubAck, object_upload
 from agents_core.nats.jetstream.errors import (
     APIError,
     InvalidAnswer,
     NoStreamResponse,
+    ServiceUnavailable,
     StoreFailed,
     StreamNotFound,
 )
@@ -140,7 +141,7 @@ async def test_the_connection_is_lost_when_some_are_acknowledged() -> None:
 
 
 async def test_what_was_lost_is_lost_again() -> None:
-    async with bucket(timeout=0.02) as (store, stream):
+    async with bucket(timeout=0.05) as (store, stream):
         stream.faults = lambda subject, times: "lost" if 2 <= times <= 12 else None
         assert await upload(store._js) == 10
         assert order(stream) == CHUNKS
@@ -163,8 +164,9 @@ async def test_asking_what_is_stored_fails_for_a_while() -> None:
 async def test_interruptions_without_end(
     fault: object, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agents_core.nats.jetstream.window.RETRY_WAIT_S", 0.001)
-    async with bucket(timeout=0.01) as (store, stream):
+    for module in ("window", "context"):
+        monkeypatch.setattr(f"agents_core.nats.jetstream.{module}.RETRY_WAIT_S", 0.001)
+    async with bucket(timeout=0.03) as (store, stream):
         stream.faults = lambda subject, times: fault if times > 2 else None
         with pytest.raises(kind):
             await upload(store._js)
@@ -197,6 +199,22 @@ async def test_a_chunk_is_deleted_by_somebody_else() -> None:
         assert await sending == 9
 
 
+async def test_what_is_stored_in_the_end_is_asked_for_until_there_is_an_answer() -> None:
+    async with bucket(timeout=0.05) as (store, stream):
+        stream.faults = lambda subject, times: "lost" if times == 4 else None
+        said = iter([BUSY, BUSY])
+        stream.answers = lambda operation, body: (
+            next(said, None) if operation.startswith("STREAM.INFO") else None
+        )
+        assert await upload(store._js) == 10
+        stream.faults = lambda subject, times: "lost" if times == 25 else None
+        stream.answers = lambda operation, body: (
+            BUSY if operation.startswith("STREAM.INFO") else None
+        )
+        with pytest.raises(ServiceUnavailable):
+            await upload(store._js, [b"%d" % number for number in range(20)])
+
+
 async def test_errors_that_do_not_pass() -> None:
     async with bucket(timeout=0.05) as (store, stream):
         stream.faults = lambda subject, times: (
@@ -214,13 +232,15 @@ async def test_errors_that_do_not_pass() -> None:
             await upload(store._js)
 
 
-async def test_a_bus_whose_buffer_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("times", [range(1, 4), range(2, 5)])
+async def test_a_bus_whose_buffer_is_full(times: range, monkeypatch: pytest.MonkeyPatch) -> None:
     async with bucket() as (store, stream):
-        publish, left = store._js.bus.publish, [3]
+        publish, count = store._js.bus.publish, 0
 
         def full(subject: str, *args: object) -> object:
-            if subject == SUBJECT and left[0]:
-                left[0] -= 1
+            nonlocal count
+            count += subject == SUBJECT
+            if subject == SUBJECT and count in times:
                 raise OutboundBufferFull(10)
             return publish(subject, *args)
 
@@ -240,8 +260,12 @@ class Slow:
         self.waiting: list[asyncio.Future] = []
         self.count = 0
         self.now = 0.0
-        js.publish_async = self.publish
+        js.publish, js.publish_async = self.store, self.publish
         js.timers.now = lambda: self.now
+
+    async def store(self, subject: str, data: bytes) -> PubAck:
+        self.count += 1
+        return PubAck(STREAM, self.count)
 
     async def publish(self, subject: str, data: bytes) -> asyncio.Future:
         self.waiting.append(asyncio.get_running_loop().create_future())
@@ -255,7 +279,7 @@ class Slow:
         self.now += seconds
         for future in waiting:
             self.count += 1
-            future.set_result(type("Ack", (), {"seq": self.count}))
+            future.set_result(PubAck(STREAM, self.count))
         return len(waiting)
 
 
@@ -286,9 +310,12 @@ async def test_at_least_one_chunk_is_under_way() -> None:
     bus = LocalBus()
     slow = Slow(JetStreamContext(bus))
     with Upload(slow.js, STREAM, SUBJECT, 2 * WINDOW_BYTES) as sending:
-        task = asyncio.create_task(sending.send(b"x"))
+        await sending.send(b"first")
+        await sending.send(b"second")
+        task = asyncio.create_task(sending.send(b"third"))
         assert await slow.acknowledge(0) == 1
         await task
+        assert await slow.acknowledge(0) == 1
         await sending.complete()
     await bus.close()
 
@@ -324,12 +351,14 @@ async def test_nothing_is_listened_to_afterwards() -> None:
     async with bucket() as (store, _):
         with Upload(store._js, STREAM, SUBJECT, 1000) as sending:
             await sending.send(b"x")
+            await sending.send(b"y")
             future = sending._flight[0].future
         set_status(store._js, Status.RECONNECTING)
         assert not future.done()
         set_status(store._js, Status.CONNECTED)
-        assert (await future).seq == 1
+        assert (await future).seq == 2
         with pytest.raises(NotConnected), Upload(store._js, STREAM, SUBJECT, 1000) as sending:
             await sending.send(b"x")
+            await sending.send(b"y")
             set_status(store._js, Status.RECONNECTING)
             await sending._flight[0].future
