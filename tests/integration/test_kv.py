@@ -19,6 +19,8 @@ from agents_core.nats.jetstream import (
 )
 from agents_core.nats.jetstream.errors import (
     APIError,
+    BucketNotFound,
+    InvalidBucketName,
     InvalidOption,
     NoStreamResponse,
     StreamNameInUse,
@@ -27,8 +29,6 @@ from agents_core.nats.jetstream.errors import (
 )
 from agents_core.nats.jetstream.kv_errors import (
     BadBucket,
-    BucketNotFound,
-    InvalidBucketName,
     InvalidKeyName,
     KeyDeleted,
     KeyNotFound,

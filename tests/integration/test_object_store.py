@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agents_core.errors import InvalidHeader
+from agents_core.errors import ConnectionClosed, InvalidHeader
 from agents_core.ids import unique
 from agents_core.nats.jetstream import (
     ObjectLink,
@@ -22,6 +22,8 @@ from agents_core.nats.jetstream import (
     object_reader,
 )
 from agents_core.nats.jetstream.errors import (
+    BucketNotFound,
+    InvalidBucketName,
     InvalidOption,
     StreamNameInUse,
     StreamNotFound,
@@ -29,14 +31,11 @@ from agents_core.nats.jetstream.errors import (
 )
 from agents_core.nats.jetstream.object_errors import (
     BadObjectMeta,
-    BucketNotFound,
-    InvalidBucketName,
     InvalidObjectName,
     LinkIsABucket,
     LinkNotAllowed,
     ObjectAlreadyExists,
     ObjectDeleted,
-    ObjectIncomplete,
     ObjectNotFound,
 )
 from agents_server.nats_server import NatsServer
@@ -80,10 +79,16 @@ async def test_a_bucket_from_its_making_to_its_end(nats_server: NatsServer, kind
             await js.create_object_store(name)
         assert (await js.object_store(name)).bucket == name
         assert await js.delete_object_store(name)
-        for gone in (js.object_store(name), js.delete_object_store(name), store.get("x")):
+        for gone in (js.object_store(name), js.delete_object_store(name)):
             with pytest.raises(BucketNotFound, match="no bucket"):
                 await gone
-        for gone in (store.put("x", b"x"), store.list(), store.status(), store.seal()):
+        for gone in (
+            store.put("x", b"x"),
+            store.get("x"),
+            store.list(),
+            store.status(),
+            store.seal(),
+        ):
             with pytest.raises(StreamNotFound):
                 await gone
 
@@ -297,7 +302,7 @@ async def test_a_reader_that_stops_early_leaves_nothing(nats_server: NatsServer)
                 break
         while await store._js.consumer_names(store._stream):
             await asyncio.sleep(0)
-        with pytest.raises(ObjectIncomplete, match="1 of 8 chunks"):
+        with pytest.raises(ConnectionClosed):
             await reader.read()
 
 

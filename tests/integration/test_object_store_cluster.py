@@ -79,7 +79,7 @@ async def test_reading_goes_on_when_the_server_of_its_consumer_is_down(tmp_path:
             async for chunk in reader:
                 found.append(chunk)
                 if len(found) == 3:
-                    info = await store._js.consumer_info("OBJ_b", reader._silence._consumer)
+                    info = await store._js.consumer_info("OBJ_b", reader._consumer)
                     assert info.cluster is not None
                     named(servers, info.cluster.leader).kill()
         assert b"".join(found) == data

@@ -16,7 +16,6 @@ from agents_core.nats.jetstream import (
     ObjectMeta,
     ObjectStore,
     object_reader,
-    object_silence,
 )
 from agents_core.nats.jetstream.errors import (
     StoreFailed,
@@ -38,7 +37,7 @@ pytestmark = pytest.mark.nats
 
 @pytest.fixture
 def quick_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(object_silence, "SILENCE_S", 0.02)
+    monkeypatch.setattr(object_reader, "QUIET_S", 0.02)
 
 
 @pytest.mark.usefixtures("quick_silence")

@@ -7,15 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from agents_core.errors import ConnectionClosed, RequestTimeout
+from agents_core.errors import ConnectionClosed
 from agents_core.ids import unique
-from agents_core.nats.jetstream import (
-    ObjectInfo,
-    StorageType,
-)
-from agents_core.nats.jetstream.errors import (
-    StreamNotFound,
-)
+from agents_core.nats.jetstream import ObjectInfo, StorageType
+from agents_core.nats.jetstream.errors import FetchTimeout, StreamNotFound
 from agents_server.nats_server import NatsServer
 from tests.integration.objects import bucket
 from tests.integration.streams import BUSES, jetstream, restart
@@ -33,7 +28,7 @@ async def test_a_bucket_is_watched(nats_server: NatsServer, kind: str) -> None:
             assert info is not None
             assert (info.name, info.deleted) == ("a", False)
             assert info.mtime == (await store.get_info("a")).mtime
-            with pytest.raises(RequestTimeout):
+            with pytest.raises(FetchTimeout):
                 await watcher.updates(timeout=0.01)
         await store.put("b", b"1")
         await store.delete("a")
@@ -61,6 +56,7 @@ async def test_what_a_watcher_leaves_out(nats_server: NatsServer) -> None:
             assert first.name == "b"
             assert await watcher.updates() is None
         async with await store.watch(updates_only=True) as watcher:
+            assert await watcher.updates() is None
             await store.put("c", b"1")
             first = await watcher.updates()
             assert first is not None
@@ -80,10 +76,10 @@ async def test_more_objects_than_a_watcher_keeps(nats_server: NatsServer) -> Non
         for number in range(600):
             await store.add_bucket_link(str(number), store)
         async with await store.watch() as watcher:
-            while len(watcher._entries) < 256:
+            while watcher.pending_msgs < 500:
                 await asyncio.sleep(0)
             assert len(await store.list()) == 600
-            assert len(watcher._entries) == 256
+            assert watcher.pending_msgs == 500
             found = [info async for info in until_none(watcher)]
         assert [info.name for info in found] == [str(number) for number in range(600)]
 

@@ -25,10 +25,10 @@ from agents_core.nats.jetstream.context import JetStreamContext
 from agents_core.nats.jetstream.counter import Counter, CounterEntry
 from agents_core.nats.jetstream.header import Header
 from agents_core.nats.jetstream.kv import KeyValue
+from agents_core.nats.jetstream.kv import KeyValueWatcher as KeyWatcher
 from agents_core.nats.jetstream.kv_config import KeyValueConfig
 from agents_core.nats.jetstream.kv_entry import Entry, Operation
 from agents_core.nats.jetstream.kv_status import BucketStatus
-from agents_core.nats.jetstream.kv_watch import KeyWatcher
 from agents_core.nats.jetstream.msg import JSMsg, Metadata, SequencePair
 from agents_core.nats.jetstream.object_bucket import ObjectStoreConfig, ObjectStoreStatus
 from agents_core.nats.jetstream.object_info import (
@@ -38,8 +38,7 @@ from agents_core.nats.jetstream.object_info import (
     ObjectMetaOptions,
 )
 from agents_core.nats.jetstream.object_reader import ObjectReader
-from agents_core.nats.jetstream.object_store import ObjectResult, ObjectStore
-from agents_core.nats.jetstream.object_watcher import ObjectWatcher
+from agents_core.nats.jetstream.object_store import ObjectResult, ObjectStore, ObjectWatcher
 from agents_core.nats.jetstream.ordered import OrderedConsumer
 from agents_core.nats.jetstream.publish import PubAck, PublishOptions
 from agents_core.nats.jetstream.schedule import schedule

@@ -13,6 +13,7 @@ from agents_core.errors import InvalidMessage, NoResponders
 from agents_core.nats.jetstream.account import AccountInfo
 from agents_core.nats.jetstream.errors import (
     InvalidAnswer,
+    InvalidBucketName,
     InvalidName,
     JetStreamNotEnabled,
     api_error,
@@ -28,6 +29,7 @@ PAGES_MAX = 1000
 """Pages of one list; the server has 256 to 100,000 entries on a page."""
 
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f.*>/\\]{1,255}")
+_BUCKET = re.compile(r"[A-Za-z0-9_-]{1,251}")  # with a prefix of four it is a stream's
 
 
 def check_name(name: str | None) -> str:
@@ -38,6 +40,17 @@ def check_name(name: str | None) -> str:
     """
     if not name or not _NAME.fullmatch(name):
         raise InvalidName(name or "")
+    return name
+
+
+def check_bucket(name: str | None) -> str:
+    """Check the name of a bucket, of values or of objects.
+
+    Raises:
+        InvalidBucketName: it can't be one.
+    """
+    if not isinstance(name, str) or not _BUCKET.fullmatch(name):
+        raise InvalidBucketName(str(name))
     return name
 
 

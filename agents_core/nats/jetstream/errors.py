@@ -18,7 +18,8 @@ JetStreamError
 ├── FetchTimeout, NoHeartbeat, SequenceGap
 ├── TooManyStalledMsgs, BatchEnded
 ├── NotJSMessage, MsgAlreadyAckd
-└── InvalidName, InvalidOption, InvalidAnswer
+├── BucketNotFound             of values or of objects
+└── InvalidName, InvalidBucketName, InvalidOption, InvalidAnswer
 """
 
 from __future__ import annotations
@@ -242,6 +243,22 @@ class InvalidName(JetStreamError):
     template: ClassVar[str] = (
         "invalid name {name!r}: use 1 to 255 characters without white space, . * > / and backslash"
     )
+
+
+@dataclass(eq=False)
+class BucketNotFound(JetStreamError):
+    """There is no bucket of that name, of values or of objects."""
+
+    bucket: str
+    template: ClassVar[str] = "no bucket {bucket!r}"
+
+
+@dataclass(eq=False)
+class InvalidBucketName(JetStreamError):
+    """The name of a bucket is a part of a stream's name and of subjects (ADR-6)."""
+
+    name: str
+    template: ClassVar[str] = "invalid bucket name {name!r}: use 1 to 251 of A-Z a-z 0-9 _ -"
 
 
 @dataclass(eq=False)

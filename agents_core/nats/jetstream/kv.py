@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agents_core.nats.jetstream.api import DEFAULT_PREFIX
 from agents_core.nats.jetstream.consumer import DeliverPolicy
@@ -16,15 +16,18 @@ from agents_core.nats.jetstream.kv_entry import Entry as KeyValueEntry
 from agents_core.nats.jetstream.kv_errors import KeyDeleted, KeyNotFound, NoKeys
 from agents_core.nats.jetstream.kv_key import check_key, check_patterns
 from agents_core.nats.jetstream.kv_status import BucketStatus as KeyValueStatus
-from agents_core.nats.jetstream.kv_watch import KeyWatcher as KeyValueWatcher
 from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.jetstream.ordered import INACTIVE_S
 from agents_core.nats.jetstream.stored import RawStreamMsg
 from agents_core.nats.jetstream.stream import StreamConfig
+from agents_core.nats.jetstream.watch import Watcher
 from agents_core.nats.options import NotifyError
 
 if TYPE_CHECKING:
     from agents_core.nats.jetstream.context import JetStreamContext
+
+KeyValueWatcher: TypeAlias = Watcher[KeyValueEntry]
+"""What `watch` returns."""
 
 CREATE_ATTEMPTS = 3
 """Attempts to create a key whose deletion somebody else changes at the same time."""
@@ -329,8 +332,10 @@ class KeyValue:
             policy = DeliverPolicy.BY_START_SEQUENCE
         without_values = headers_only or meta_only
 
-        def read(msg: JSMsg) -> KeyValueEntry:
-            metadata = msg.metadata
+        def read(msg: JSMsg) -> KeyValueEntry | None:
+            metadata, operation = msg.metadata, operation_in(msg.raw_headers)
+            if operation is not None and ignore_deletes:
+                return None
             return KeyValueEntry(
                 self.bucket,
                 msg.subject.removeprefix(self._prefix),
@@ -338,7 +343,7 @@ class KeyValue:
                 metadata.sequence.stream,
                 metadata.num_pending,
                 metadata.timestamp,
-                operation_in(msg.raw_headers),
+                operation,
             )
 
         watcher = KeyValueWatcher(
@@ -347,7 +352,6 @@ class KeyValue:
             self._prefix,
             check_patterns(keys),
             read,
-            ignore_deletes=ignore_deletes,
         )
         return await watcher.open(
             deliver_policy=policy,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from agents_core.errors import Unsupported
-from agents_core.nats.jetstream.errors import StreamNotFound
+from agents_core.nats.jetstream.api import check_bucket
+from agents_core.nats.jetstream.errors import BucketNotFound, StreamNotFound
 from agents_core.nats.jetstream.kv import KeyValue
 from agents_core.nats.jetstream.kv_config import PREFIX, KeyValueConfig
-from agents_core.nats.jetstream.kv_errors import BadBucket, BucketNotFound
-from agents_core.nats.jetstream.kv_key import check_bucket
+from agents_core.nats.jetstream.kv_errors import BadBucket
 from agents_core.nats.jetstream.kv_status import BucketStatus
 from agents_core.nats.jetstream.stream import StreamConfig, StreamInfo
 from agents_core.nats.jetstream.stream_api import StreamAPI

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from agents_core.nats.jetstream.api import check_bucket
 from agents_core.nats.jetstream.errors import InvalidOption
-from agents_core.nats.jetstream.kv_key import check_bucket
 from agents_core.nats.jetstream.stream import (
     DiscardPolicy,
     Placement,

@@ -1,13 +1,14 @@
 """The errors of key-value buckets.
 
 KeyValueError
-├── BucketNotFound, BadBucket
-├── InvalidBucketName, InvalidKeyName
+├── BadBucket
+├── InvalidKeyName
 ├── KeyNotFound
 │   └── KeyDeleted
 └── NoKeys
 
-A compare-and-set that came too late raises `WrongLastSequence`, as every publish does.
+A compare-and-set that came too late raises `WrongLastSequence`, as every publish does;
+`BucketNotFound` and `InvalidBucketName` are those of object stores, too.
 """
 
 from __future__ import annotations
@@ -23,28 +24,12 @@ class KeyValueError(JetStreamError):
 
 
 @dataclass(eq=False)
-class BucketNotFound(KeyValueError):
-    """There is no bucket of that name."""
-
-    bucket: str
-    template: ClassVar[str] = "no bucket {bucket!r}"
-
-
-@dataclass(eq=False)
 class BadBucket(KeyValueError):
     """There is a stream of that name, but it is not one that a bucket can be."""
 
     bucket: str
     reason: str
     template: ClassVar[str] = "the stream of bucket {bucket!r} is no bucket: {reason}"
-
-
-@dataclass(eq=False)
-class InvalidBucketName(KeyValueError):
-    """The name of a bucket is a part of a stream's name and of subjects (ADR-6)."""
-
-    name: str
-    template: ClassVar[str] = "invalid bucket name {name!r}: use A-Z a-z 0-9 _ -"
 
 
 @dataclass(eq=False)

@@ -1,27 +1,15 @@
-"""Names of buckets and keys (ADR-6), and patterns of keys."""
+"""Names of keys (ADR-6), and patterns of keys."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from agents_core.nats.jetstream.kv_errors import InvalidBucketName, InvalidKeyName
+from agents_core.nats.jetstream.kv_errors import InvalidKeyName
 
 _TOKEN = r"[A-Za-z0-9_/=-]+"
-_BUCKET = re.compile(r"[A-Za-z0-9_-]+")
 _KEY = re.compile(rf"(?!_kv){_TOKEN}(?:\.{_TOKEN})*")
 _PATTERN = re.compile(rf"(?:(?:{_TOKEN}|\*)\.)*(?:{_TOKEN}|\*|>)")
-
-
-def check_bucket(name: str) -> str:
-    """Check the name of a bucket.
-
-    Raises:
-        InvalidBucketName: it can't be one.
-    """
-    if not isinstance(name, str) or not _BUCKET.fullmatch(name):
-        raise InvalidBucketName(str(name))
-    return name
 
 
 def check_key(key: str) -> str:

@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from agents_core.nats.jetstream.api import API
-from agents_core.nats.jetstream.errors import StreamNotFound
+from agents_core.nats.jetstream.errors import BucketNotFound, StreamNotFound
 from agents_core.nats.jetstream.object_bucket import ObjectStoreConfig
-from agents_core.nats.jetstream.object_errors import BucketNotFound
 from agents_core.nats.jetstream.object_info import stream_name
 from agents_core.nats.jetstream.object_store import ObjectStore
 
@@ -51,7 +50,7 @@ class ObjectAPI(API):
         try:
             await self._js.stream_info(stream_name(bucket))
         except StreamNotFound:
-            raise BucketNotFound(404, 0, f"no bucket {bucket!r}") from None
+            raise BucketNotFound(bucket) from None
         return ObjectStore(self._js, bucket)
 
     async def delete_object_store(self, bucket: str) -> bool:
@@ -64,7 +63,7 @@ class ObjectAPI(API):
         try:
             return await self._js.delete_stream(stream_name(bucket))
         except StreamNotFound:
-            raise BucketNotFound(404, 0, f"no bucket {bucket!r}") from None
+            raise BucketNotFound(bucket) from None
 
     @property
     def _js(self) -> JetStreamContext:

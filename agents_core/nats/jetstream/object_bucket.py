@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agents_core.nats.jetstream.object_info import (
-    all_meta_subject,
     chunks_subject,
+    meta_prefix,
     stream_name,
 )
 from agents_core.nats.jetstream.stream import (
@@ -54,9 +54,9 @@ class ObjectStoreConfig:
         """
         bucket = self.bucket or ""
         return StreamConfig(
-            name=stream_name(bucket),
+            name=stream_name(self.bucket),
             description=self.description,
-            subjects=[chunks_subject(bucket, ">"), all_meta_subject(bucket)],
+            subjects=[chunks_subject(bucket, ">"), f"{meta_prefix(bucket)}>"],
             max_age=self.ttl,
             max_bytes=self.max_bytes or -1,
             storage=self.storage,

@@ -14,13 +14,8 @@ from agents_core import jsonvalue
 from agents_core.errors import AgentsError
 from agents_core.nats import backoff
 from agents_core.nats.headers import HeadersLike
-from agents_core.nats.jetstream.errors import (
-    MessageNotFound,
-    StreamNotFound,
-    WrongLastSequence,
-)
+from agents_core.nats.jetstream.errors import MessageNotFound, WrongLastSequence
 from agents_core.nats.jetstream.header import Header
-from agents_core.nats.jetstream.object_errors import BucketNotFound
 from agents_core.nats.jetstream.object_info import (
     ObjectInfo,
     chunks_subject,
@@ -61,14 +56,12 @@ class Directory:
 
         Raises:
             BadObjectMeta: it is not what ADR-20 says.
-            BucketNotFound: there is no bucket.
+            StreamNotFound: there is no bucket any more.
         """
         try:
             msg = await self._js.get_last_msg(self._stream, meta_subject(self._bucket, name))
         except MessageNotFound:
             return None, 0
-        except StreamNotFound:
-            raise BucketNotFound(404, 0, f"no bucket {self._bucket!r}") from None
         return ObjectInfo.from_stored(self._bucket, msg.data, msg.time_ns), msg.seq
 
     async def change(

@@ -1,15 +1,14 @@
 """The errors of the object store.
 
 JetStreamError
-├── NotFound
-│   ├── StreamNotFound
-│   │   └── BucketNotFound
-│   └── ObjectNotFound
-│       └── ObjectDeleted
+├── ObjectNotFound
+│   └── ObjectDeleted
 ├── ObjectAlreadyExists
 ├── ObjectIncomplete, DigestMismatch, BadObjectMeta
 ├── LinkIsABucket, LinkNotAllowed
-└── InvalidBucketName, InvalidObjectName
+└── InvalidObjectName
+
+`BucketNotFound` and `InvalidBucketName` are those of key-value buckets, too.
 """
 
 from __future__ import annotations
@@ -17,22 +16,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agents_core.nats.jetstream.errors import JetStreamError, NotFound, StreamNotFound
+from agents_core.nats.jetstream.errors import JetStreamError
 
 
 @dataclass(eq=False)
-class BucketNotFound(StreamNotFound):
-    """There is no such bucket."""
-
-
-@dataclass(eq=False)
-class ObjectNotFound(NotFound):
+class ObjectNotFound(JetStreamError):
     """The bucket has no such object."""
+
+    bucket: str
+    name: str
+    template: ClassVar[str] = "bucket {bucket!r} has no object {name!r}"
 
 
 @dataclass(eq=False)
 class ObjectDeleted(ObjectNotFound):
     """The bucket had such an object; it was deleted."""
+
+    template: ClassVar[str] = "object {name!r} in bucket {bucket!r} was deleted"
 
 
 @dataclass(eq=False)
@@ -104,15 +104,6 @@ class LinkNotAllowed(JetStreamError):
     name: str
     reason: str
     template: ClassVar[str] = "{name!r}: {reason}"
-
-
-@dataclass(eq=False)
-class InvalidBucketName(JetStreamError):
-    """A bucket's name is 1 to `limit` of `A-Z a-z 0-9 _ -` (ADR-6)."""
-
-    name: str
-    limit: int
-    template: ClassVar[str] = "invalid bucket name {name!r}: use 1 to {limit} of A-Z a-z 0-9 _ -"
 
 
 @dataclass(eq=False)

@@ -12,19 +12,13 @@ from typing import Any, ClassVar
 from agents_core import jsonvalue
 from agents_core.errors import InvalidMessage
 from agents_core.nats.headers import Headers, HeadersLike
+from agents_core.nats.jetstream.api import check_bucket
 from agents_core.nats.jetstream.errors import InvalidAnswer
-from agents_core.nats.jetstream.object_errors import (
-    BadObjectMeta,
-    InvalidBucketName,
-    InvalidObjectName,
-)
+from agents_core.nats.jetstream.object_errors import BadObjectMeta, InvalidObjectName
 from agents_core.nats.jetstream.record import Kind, Record, record
 from agents_core.nats.jetstream.timestamp import to_datetime
 
 STREAM_PREFIX = "OBJ_"
-
-BUCKET_CHARS_MAX = 251
-"""Of a bucket's name: with the prefix it is the name of a stream, which has at most 255."""
 
 NAME_BYTES_MAX = 1024
 """Of an object's name in UTF-8. In base64 it becomes part of a subject, whose length is bounded."""
@@ -32,19 +26,16 @@ NAME_BYTES_MAX = 1024
 DIGEST_PREFIX = "SHA-256="
 SHA256_BYTES = 32
 
-_BUCKET = re.compile(rf"[A-Za-z0-9_-]{{1,{BUCKET_CHARS_MAX}}}")
 _NUID = re.compile(r"[^\s\x00-\x1f\x7f.*>]{0,255}")
 
 
-def stream_name(bucket: str) -> str:
+def stream_name(bucket: str | None) -> str:
     """The stream behind a bucket.
 
     Raises:
         InvalidBucketName: it can't be one.
     """
-    if not isinstance(bucket, str) or not _BUCKET.fullmatch(bucket):
-        raise InvalidBucketName(str(bucket), BUCKET_CHARS_MAX)
-    return f"{STREAM_PREFIX}{bucket}"
+    return STREAM_PREFIX + check_bucket(bucket)
 
 
 def chunks_subject(bucket: str, nuid: str) -> str:
@@ -64,12 +55,12 @@ def meta_subject(bucket: str, name: str) -> str:
         encoded = b""
     if not 1 <= len(encoded) <= NAME_BYTES_MAX:
         raise InvalidObjectName(str(name), NAME_BYTES_MAX)
-    return f"$O.{bucket}.M.{urlsafe_b64encode(encoded).decode()}"
+    return meta_prefix(bucket) + urlsafe_b64encode(encoded).decode()
 
 
-def all_meta_subject(bucket: str) -> str:
-    """Where the meta of all objects is."""
-    return f"$O.{bucket}.M.>"
+def meta_prefix(bucket: str) -> str:
+    """Where the meta of all objects is, but for the last token."""
+    return f"$O.{bucket}.M."
 
 
 def write_digest(sha256: bytes) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable
 from hashlib import sha256
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from agents_core.bus import Status
-from agents_core.errors import AgentsError, ConnectionClosed
+from agents_core.errors import AgentsError
+from agents_core.nats.jetstream.consumer import ConsumerInfo
+from agents_core.nats.jetstream.errors import FetchTimeout, MessageNotFound
 from agents_core.nats.jetstream.object_errors import (
     BadObjectMeta,
     DigestMismatch,
@@ -23,7 +23,6 @@ from agents_core.nats.jetstream.object_info import (
     stream_name,
     write_digest,
 )
-from agents_core.nats.jetstream.object_silence import Silence
 
 if TYPE_CHECKING:
     from agents_core.nats.jetstream.context import JetStreamContext
@@ -31,6 +30,9 @@ if TYPE_CHECKING:
 
 WINDOW_BYTES = 4 * 1024 * 1024
 """Bytes asked for and not yet taken; twice what one message may have if that is more."""
+
+QUIET_S = 1.0
+"""Seconds without a chunk after which a reader looks why."""
 
 
 class Writer(Protocol):
@@ -63,12 +65,13 @@ class ObjectReader:
         self.info = info
         self._js = js
         self._stream = stream_name(info.bucket)
+        self._subject = chunks_subject(info.bucket, info.nuid)
         self._expected = read_digest(info.digest)
         self._sha256 = sha256()
-        self._size = 0
-        self._silence = Silence(js, self._stream)
+        self._size = self._chunks = 0
+        self._last = 0  # the sequence of the last chunk
+        self._consumer = ""
         self._messages: OrderedConsumer | None = None
-        self._guard: asyncio.Task[None] | None = None
 
     async def open(self) -> Self:
         """Ask for the first chunks.
@@ -82,12 +85,14 @@ class ObjectReader:
         if self.info.chunks:
             self._messages = await self._js.ordered_consumer(
                 self._stream,
-                chunks_subject(self.info.bucket, self.info.nuid),
+                self._subject,
                 max_bytes=max(WINDOW_BYTES, 2 * self._js.bus.max_payload),
-                created_cb=self._silence.created,
+                created_cb=self._created,
             )
-            self._guard = asyncio.get_running_loop().create_task(self._watch(self._messages))
         return self
+
+    def _created(self, info: ConsumerInfo) -> None:
+        self._consumer = info.name
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The chunks that were not taken yet.
@@ -95,21 +100,50 @@ class ObjectReader:
         Raises:
             DigestMismatch: what came is not what had been put.
             ObjectIncomplete: chunks are missing; the object may have been replaced or deleted.
-            ConnectionClosed: the bus was closed.
+            ConnectionClosed: the bus was closed, or the reader stopped.
+            StreamNotFound: the bucket was deleted.
         """
-        if self._messages is not None:
+        info = self.info
+        while self._messages is not None and self._chunks < info.chunks:
+            yield await self._next(self._messages)
+        found = self._sha256.digest()
+        if not info.deleted and (found != self._expected or self._size != info.size):
+            raise DigestMismatch(info.bucket, info.name, info.digest or "", write_digest(found))
+
+    async def _next(self, messages: OrderedConsumer) -> bytes:
+        while True:
             try:
-                async for msg in self._messages:
-                    self._silence.taken += 1
-                    self._size += len(msg.data)
-                    self._sha256.update(msg.data)
-                    if self._silence.taken == self.info.chunks:
-                        self.stop()
-                    yield msg.data
-            except AgentsError:
-                self.stop()
-                raise
-        self._check()
+                msg = await messages.next_msg(QUIET_S)
+                break
+            except FetchTimeout:
+                await self._look(messages)
+        self._last = msg.metadata.sequence.stream
+        self._chunks += 1
+        self._size += len(msg.data)
+        self._sha256.update(msg.data)
+        if self._chunks == self.info.chunks:
+            self.stop()
+        return msg.data
+
+    async def _look(self, messages: OrderedConsumer) -> None:
+        """Nothing comes: find out whether there is anything.
+
+        Chunks that were deleted before their turn would be waited for without end, as no status
+        tells of them. First a question to the consumer: the answer comes behind what it has
+        delivered, so a slow line is no silence.
+        """
+        try:
+            await self._js.consumer_info(self._stream, self._consumer)
+            if messages.pending_msgs:
+                return
+            await self._js.get_msg(self._stream, self._last + 1, self._subject, next=True)
+        except MessageNotFound:
+            bucket, name = self.info.bucket, self.info.name
+            raise ObjectIncomplete(bucket, name, self.info.chunks, self._chunks) from None
+        except AgentsError:
+            return  # it is being replaced, or there is no connection
+        if not messages.pending_msgs:
+            messages.renew()
 
     async def read(self) -> bytes:
         """All of what was not taken yet; raises what iterating does."""
@@ -123,27 +157,10 @@ class ObjectReader:
             if inspect.isawaitable(written):
                 await written
 
-    def _check(self) -> None:
-        """See whether everything was read, and is what had been put."""
-        info, found = self.info, self._sha256.digest()
-        if self._silence.taken != info.chunks:
-            if self._js.bus.status is Status.CLOSED:
-                raise ConnectionClosed(self._js.bus.url)
-            raise ObjectIncomplete(info.bucket, info.name, info.chunks, self._silence.taken)
-        if not info.deleted and (found != self._expected or self._size != info.size):
-            raise DigestMismatch(info.bucket, info.name, info.digest or "", write_digest(found))
-
-    async def _watch(self, messages: OrderedConsumer) -> None:
-        """Give up when the rest of the chunks is not there any more."""
-        await self._silence.wait(messages)
-        messages.stop()
-
     def stop(self) -> None:
         """Read no more."""
         if self._messages is not None:
             self._messages.stop()
-        if self._guard is not None:
-            self._guard.cancel()
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from agents_core.bus import Status
 from agents_core.errors import NotConnected
 from agents_core.ids import unique
 from agents_core.nats.headers import encode_headers
+from agents_core.nats.jetstream.consumer import DeliverPolicy
 from agents_core.nats.jetstream.errors import InvalidOption
+from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.jetstream.object_bucket import ObjectStoreStatus
 from agents_core.nats.jetstream.object_directory import Directory
 from agents_core.nats.jetstream.object_errors import (
@@ -28,6 +31,7 @@ from agents_core.nats.jetstream.object_info import (
     ObjectMeta,
     ObjectMetaOptions,
     chunks_subject,
+    meta_prefix,
     meta_subject,
     stream_name,
     write_digest,
@@ -35,10 +39,13 @@ from agents_core.nats.jetstream.object_info import (
 from agents_core.nats.jetstream.object_reader import ObjectReader, Writer
 from agents_core.nats.jetstream.object_source import Source, chunks_of
 from agents_core.nats.jetstream.object_upload import Upload
-from agents_core.nats.jetstream.object_watcher import ObjectWatcher
+from agents_core.nats.jetstream.watch import Watcher
 
 if TYPE_CHECKING:
     from agents_core.nats.jetstream.context import JetStreamContext
+
+ObjectWatcher: TypeAlias = Watcher[ObjectInfo]
+"""What `watch` returns."""
 
 CHUNK_BYTES = 128 * 1024
 """Bytes in one chunk by default (ADR-20)."""
@@ -48,6 +55,8 @@ REPLACED_MAX = 3
 
 LINKS_MAX = 8
 """Links in a row; ADR-20 has no link to a link, but a client may write one, even in a circle."""
+
+_log = logging.getLogger("agents_core.nats.jetstream")
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +267,9 @@ class ObjectStore:
         self, name: str, info: ObjectInfo | None, show_deleted: bool | None = False
     ) -> ObjectInfo:
         if info is None:
-            raise ObjectNotFound(404, 0, f"no object {name!r} in bucket {self.bucket!r}")
+            raise ObjectNotFound(self.bucket, name)
         if info.deleted and not show_deleted:
-            raise ObjectDeleted(404, 0, f"object {name!r} in bucket {self.bucket!r} was deleted")
+            raise ObjectDeleted(self.bucket, name)
         return info
 
     async def update_meta(self, name: str, meta: ObjectMeta) -> ObjectInfo:
@@ -379,19 +388,23 @@ class ObjectStore:
             ignore_deletes: leave out what is left of deleted objects.
             include_history: everything that the bucket still holds about an object, and not only
                 the last; most clients leave nothing else in it.
-            updates_only: only changes from now on, and no None.
+            updates_only: only changes from now on; None comes first.
 
         Raises:
             StreamNotFound: there is no bucket any more.
         """
-        watcher = ObjectWatcher(
-            self._js,
-            self.bucket,
-            ignore_deletes=ignore_deletes,
-            include_history=include_history,
-            updates_only=updates_only,
-        )
-        return await watcher.open()
+        policy = DeliverPolicy.ALL if include_history else DeliverPolicy.LAST_PER_SUBJECT
+
+        def read(msg: JSMsg) -> ObjectInfo | None:
+            try:
+                info = ObjectInfo.from_stored(self.bucket, msg.data, msg.metadata.timestamp_ns)
+            except BadObjectMeta as error:
+                _log.warning("%s: %s", msg.subject, error)  # one that is damaged, among many
+                return None
+            return None if info.deleted and ignore_deletes else info
+
+        watcher = Watcher(self._js, self._stream, meta_prefix(self.bucket), [">"], read)
+        return await watcher.open(deliver_policy=DeliverPolicy.NEW if updates_only else policy)
 
     async def list(self, ignore_deletes: bool = True) -> list[ObjectInfo]:
         """All objects and links, in the order of their last change.

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any
 
 from agents_core import jsonvalue
@@ -16,6 +15,7 @@ from agents_core.nats.jetstream import JetStreamContext, ObjectStore
 from agents_core.nats.jetstream.header import Header
 from agents_core.nats.jetstream.timestamp import from_datetime, to_datetime
 from agents_core.nats.msg import Msg
+from agents_core.nats.subject import matches
 from tests.core.nats.jetstream.fake import CONSUMER, PREFIX
 
 BUCKET = "b"
@@ -75,7 +75,7 @@ class Bucket:
 
     def stored(self, subject: str) -> list[bytes]:
         """The data of what matches."""
-        return [data for name, data in self.msgs.values() if _matches(name, subject)]
+        return [data for name, data in self.msgs.values() if matches(subject, name)]
 
     # -- publishing
 
@@ -103,7 +103,7 @@ class Bucket:
         self.last += 1
         self.msgs[self.last] = subject, data
         for consumer in self.consumers.values():
-            if _matches(subject, consumer.filter):
+            if matches(consumer.filter, subject):
                 consumer.queue.append(self.last)
                 self._deliver(consumer)
         return {"stream": STREAM, "seq": self.last}
@@ -136,7 +136,7 @@ class Bucket:
     def _stream_info(self, tokens: list[str], body: Any, reply: str) -> Any:
         found: dict[str, int] = {}
         for subject, _ in self.msgs.values():
-            if _matches(subject, body.get("subjects_filter", "")):
+            if matches(body.get("subjects_filter", ""), subject):
                 found[subject] = found.get(subject, 0) + 1
         state = {"subjects": found, "last_seq": self.last, "messages": len(self.msgs)}
         return {"config": {"name": STREAM}, "state": state, "total": len(found)}
@@ -146,14 +146,14 @@ class Bucket:
 
     def _stream_purge(self, tokens: list[str], body: Any, reply: str) -> Any:
         subject, before = body.get("filter", ">"), body.get("seq", self.last + 1)
-        found = [s for s, (name, _) in self.msgs.items() if _matches(name, subject) and s < before]
+        found = [s for s, (name, _) in self.msgs.items() if matches(subject, name) and s < before]
         self.remove(found)
         return {"success": True, "purged": len(found)}
 
     def _stream_msg_get(self, tokens: list[str], body: Any, reply: str) -> Any:
         subject = body.get("last_by_subj") or body["next_by_subj"]
         first = body.get("seq", 0)
-        found = [s for s, (name, _) in self.msgs.items() if _matches(name, subject) and s >= first]
+        found = [s for s, (name, _) in self.msgs.items() if matches(subject, name) and s >= first]
         if not found:
             return NO_MESSAGE
         seq = found[-1] if "last_by_subj" in body else found[0]
@@ -176,7 +176,7 @@ class Bucket:
     def _consumer_create(self, tokens: list[str], body: Any, reply: str) -> Any:
         config = body["config"]
         subject = config.get("filter_subject", ">")
-        queue = [seq for seq, (name, _) in self.msgs.items() if _matches(name, subject)]
+        queue = [seq for seq, (name, _) in self.msgs.items() if matches(subject, name)]
         match config["deliver_policy"]:
             case "by_start_sequence":
                 queue = [seq for seq in queue if seq >= config["opt_start_seq"]]
@@ -209,14 +209,13 @@ class Bucket:
         while consumer.queue and consumer.waiting:
             seq = consumer.queue.pop(0)
             consumer.delivered += 1
-            _, data = self.msgs[seq]
+            subject, data = self.msgs[seq]
             ack = f"$JS.ACK.{STREAM}.{consumer.name}.1.{seq}.{consumer.delivered}.{TIME + seq}"
             reply = f"{ack}.{len(consumer.queue)}"
-            self.bus._hub.publish(Msg(consumer.waiting[-1], data, reply))
-
-
-def _matches(subject: str, pattern: str) -> bool:
-    return fnmatchcase(subject, f"{pattern[:-1]}*") if pattern.endswith(">") else subject == pattern
+            msg = Msg(subject, data, reply)
+            for subscription in list(self.bus._hub.subscriptions):
+                if matches(subscription.subject, consumer.waiting[-1]):
+                    subscription.deliver(msg)  # on its own subject, as a server delivers it
 
 
 def _base64(data: bytes) -> str:

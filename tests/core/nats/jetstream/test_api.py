@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from agents_core.errors import RequestTimeout
@@ -9,6 +11,7 @@ from agents_core.localbus import LocalBus
 from agents_core.nats.jetstream import JetStreamContext, api
 from agents_core.nats.jetstream.errors import (
     InvalidAnswer,
+    InvalidBucketName,
     InvalidName,
     JetStreamNotEnabled,
     StreamNotFound,
@@ -72,6 +75,17 @@ def test_names_that_are_no_tokens(name: str | None) -> None:
 
 def test_names() -> None:
     assert api.check_name("Orders_2-ü") == "Orders_2-ü"
+
+
+@pytest.mark.parametrize("name", ["b", "A_b-9", "x" * 251])
+def test_names_of_buckets(name: str) -> None:
+    assert api.check_bucket(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "a b", "a/b", "ä", "b\n", None, 7, "x" * 252])
+def test_what_is_no_name_of_a_bucket(name: Any) -> None:
+    with pytest.raises(InvalidBucketName):
+        api.check_bucket(name)
 
 
 async def test_pages_are_asked_for_until_the_last() -> None:

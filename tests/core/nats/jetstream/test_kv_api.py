@@ -8,8 +8,12 @@ import pytest
 
 from agents_core.errors import Unsupported
 from agents_core.nats.jetstream import KeyValueConfig
-from agents_core.nats.jetstream.errors import InvalidOption
-from agents_core.nats.jetstream.kv_errors import BadBucket, BucketNotFound, InvalidBucketName
+from agents_core.nats.jetstream.errors import (
+    BucketNotFound,
+    InvalidBucketName,
+    InvalidOption,
+)
+from agents_core.nats.jetstream.kv_errors import BadBucket
 from tests.core.nats.jetstream.bucket import NO_STREAM, STREAM, stream
 from tests.core.nats.jetstream.fake import jetstream
 

@@ -13,8 +13,7 @@ from agents_core.nats.jetstream import (
     StreamSource,
     SubjectTransform,
 )
-from agents_core.nats.jetstream.errors import InvalidOption
-from agents_core.nats.jetstream.kv_errors import InvalidBucketName
+from agents_core.nats.jetstream.errors import InvalidBucketName, InvalidOption
 from agents_core.nats.jetstream.stream import ExternalStream
 
 

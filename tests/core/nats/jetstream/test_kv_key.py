@@ -1,4 +1,4 @@
-"""Names of buckets and keys, and patterns of keys."""
+"""Names of keys, and patterns of keys."""
 
 from __future__ import annotations
 
@@ -6,19 +6,8 @@ from typing import Any
 
 import pytest
 
-from agents_core.nats.jetstream.kv_errors import InvalidBucketName, InvalidKeyName
-from agents_core.nats.jetstream.kv_key import check_bucket, check_key, check_patterns
-
-
-@pytest.mark.parametrize("name", ["b", "A_b-9"])
-def test_names_of_buckets(name: str) -> None:
-    assert check_bucket(name) == name
-
-
-@pytest.mark.parametrize("name", ["", "a.b", "a b", "a/b", "ä", "b\n", None, 7])
-def test_what_is_no_name_of_a_bucket(name: Any) -> None:
-    with pytest.raises(InvalidBucketName):
-        check_bucket(name)
+from agents_core.nats.jetstream.kv_errors import InvalidKeyName
+from agents_core.nats.jetstream.kv_key import check_key, check_patterns
 
 
 @pytest.mark.parametrize("key", ["a", "a.b.c", "A-b_c/d=e.9", "_k", "kv._kv", "="])

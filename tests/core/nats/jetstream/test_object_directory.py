@@ -19,9 +19,9 @@ from agents_core.nats.jetstream import (
     ObjectMetaOptions,
     object_directory,
 )
-from agents_core.nats.jetstream.errors import ServerFault, WrongLastSequence
+from agents_core.nats.jetstream.errors import ServerFault, StreamNotFound, WrongLastSequence
 from agents_core.nats.jetstream.object_directory import ATTEMPTS_MAX, Directory
-from agents_core.nats.jetstream.object_errors import BadObjectMeta, BucketNotFound
+from agents_core.nats.jetstream.object_errors import BadObjectMeta
 from tests.core.nats.jetstream.fake import set_status
 from tests.core.nats.jetstream.fake_bucket import (
     BUCKET,
@@ -72,7 +72,7 @@ async def test_what_is_stored_under_a_name() -> None:
                 await call
         stream.answers = lambda operation, body: NO_STREAM
         for call in (directory.look("a"), directory.change("a", add)):
-            with pytest.raises(BucketNotFound, match="no bucket 'b'"):
+            with pytest.raises(StreamNotFound):
                 await call
 
 
@@ -139,7 +139,7 @@ async def test_the_connection_is_lost_meanwhile() -> None:
 
 
 async def test_an_answer_never_comes() -> None:
-    async with bucket(timeout=0.001) as (store, stream):
+    async with bucket(timeout=0.05) as (store, stream):
         stream.faults = lambda subject, times: "lost"
         with pytest.raises(RequestTimeout):
             await Directory(store._js, BUCKET).change("a", add)

@@ -13,11 +13,8 @@ from hypothesis import strategies as st
 from agents_core import jsonvalue
 from agents_core.nats.headers import Headers
 from agents_core.nats.jetstream import ObjectInfo, ObjectLink, ObjectMeta, ObjectMetaOptions
-from agents_core.nats.jetstream.object_errors import (
-    BadObjectMeta,
-    InvalidBucketName,
-    InvalidObjectName,
-)
+from agents_core.nats.jetstream.errors import InvalidBucketName
+from agents_core.nats.jetstream.object_errors import BadObjectMeta, InvalidObjectName
 from agents_core.nats.jetstream.object_info import (
     NAME_BYTES_MAX,
     meta_subject,

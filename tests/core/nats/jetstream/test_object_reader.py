@@ -10,7 +10,7 @@ import pytest
 
 from agents_core.bus import Status
 from agents_core.errors import ConnectionClosed
-from agents_core.nats.jetstream import ObjectInfo, ObjectReader, ObjectStore, object_silence
+from agents_core.nats.jetstream import ObjectInfo, ObjectReader, ObjectStore, object_reader
 from agents_core.nats.jetstream.errors import StreamNotFound
 from agents_core.nats.jetstream.object_errors import (
     BadObjectMeta,
@@ -19,7 +19,7 @@ from agents_core.nats.jetstream.object_errors import (
 )
 from agents_core.nats.jetstream.object_info import ObjectMeta, ObjectMetaOptions
 from tests.core.nats.jetstream.fake import set_status, settle
-from tests.core.nats.jetstream.fake_bucket import NO_STREAM, Bucket, bucket
+from tests.core.nats.jetstream.fake_bucket import BUSY, NO_CONSUMER, NO_STREAM, Bucket, bucket
 
 CHUNKS = [b"one ", b"two ", b"thre", b"e"]
 WHOLE = b"".join(CHUNKS)
@@ -28,7 +28,7 @@ SMALL = ObjectMeta(options=ObjectMetaOptions(max_chunk_size=4))
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(object_silence, "SILENCE_S", 0.001)
+    monkeypatch.setattr(object_reader, "QUIET_S", 0.005)
 
 
 async def put(store: ObjectStore, stream: Bucket) -> tuple[ObjectInfo, str]:
@@ -90,14 +90,74 @@ async def test_chunks_are_missing() -> None:
 async def test_chunks_go_while_they_are_read() -> None:
     async with bucket() as (store, stream):
         info, _ = await put(store, stream)
-        reader = ObjectReader(store._js, info)
         stream._deliver = lambda consumer: None
-        async with await reader.open():
-            reading = asyncio.create_task(reader.read())
-            await store._js.bus.flush()
+        async with await ObjectReader(store._js, info).open() as reader:
             stream.remove([1, 2, 3, 4])
             with pytest.raises(ObjectIncomplete, match="0 of 4 chunks"):
-                await reading
+                await reader.read()
+
+
+async def test_chunks_that_are_there_and_do_not_come_are_asked_for_anew() -> None:
+    async with bucket() as (store, stream):
+        info, _ = await put(store, stream)
+        deliver, stream._deliver = stream._deliver, lambda consumer: None
+        async with await ObjectReader(store._js, info).open() as reader:
+            reading = asyncio.create_task(reader.read())
+            while len(stream.consumers) != 1 or reader._consumer.endswith("_1"):
+                await asyncio.sleep(0)
+            stream._deliver = deliver
+            for consumer in stream.consumers.values():
+                deliver(consumer)
+            assert await reading == WHOLE
+
+
+async def test_a_slow_line_is_no_silence() -> None:
+    """What was delivered comes before the answer to the question for it."""
+    async with bucket() as (store, stream):
+        info, _ = await put(store, stream)
+        deliver, stream._deliver = stream._deliver, lambda consumer: None
+
+        def answer(operation: str, body: object) -> None:
+            if operation.startswith("CONSUMER.INFO"):
+                for consumer in stream.consumers.values():
+                    deliver(consumer)
+
+        stream.answers = answer
+        async with await ObjectReader(store._js, info).open() as reader:
+            assert await reader.read() == WHOLE
+            assert reader._consumer.endswith("_1")
+
+
+@pytest.mark.parametrize("when", ["CONSUMER.INFO", "STREAM.MSG.GET"])
+async def test_nobody_can_tell_for_a_while_what_is_there(when: str) -> None:
+    async with bucket() as (store, stream):
+        info, _ = await put(store, stream)
+        stream._deliver = lambda consumer: None
+        said = iter([NO_CONSUMER, BUSY])
+        stream.answers = lambda operation, body: (
+            next(said, None) if operation.startswith(when) else None
+        )
+        async with await ObjectReader(store._js, info).open() as reader:
+            stream.remove([1, 2, 3, 4])
+            with pytest.raises(ObjectIncomplete):
+                await reader.read()
+        assert next(said, None) is None
+
+
+async def test_they_come_while_it_is_looked_for_them() -> None:
+    async with bucket() as (store, stream):
+        info, _ = await put(store, stream)
+        deliver, stream._deliver = stream._deliver, lambda consumer: None
+
+        def answer(operation: str, body: object) -> None:
+            if operation.startswith("STREAM.MSG.GET"):
+                for consumer in stream.consumers.values():
+                    deliver(consumer)
+
+        stream.answers = answer
+        async with await ObjectReader(store._js, info).open() as reader:
+            assert await reader.read() == WHOLE
+            assert reader._consumer.endswith("_1")
 
 
 async def test_content_is_damaged() -> None:
@@ -145,6 +205,10 @@ async def test_what_ends_it() -> None:
             with pytest.raises(StreamNotFound):
                 await reader.read()
         stream.answers = lambda operation, body: None
+        async with await ObjectReader(store._js, info).open() as reader:
+            reader.stop()
+            with pytest.raises(ConnectionClosed):
+                await reader.read()
         async with await ObjectReader(store._js, info).open() as reader:
             await store._js.bus.close()
             with pytest.raises(ConnectionClosed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,14 +13,16 @@ from agents_core import jsonvalue
 from agents_core.bus import Status
 from agents_core.errors import InvalidHeader, NotConnected, RequestTimeout
 from agents_core.nats.jetstream import (
+    ObjectInfo,
     ObjectLink,
     ObjectMeta,
     ObjectMetaOptions,
     ObjectStore,
+    ObjectWatcher,
     object_directory,
-    object_silence,
+    object_reader,
 )
-from agents_core.nats.jetstream.errors import InvalidOption
+from agents_core.nats.jetstream.errors import FetchTimeout, InvalidOption
 from agents_core.nats.jetstream.object_errors import (
     BadObjectMeta,
     LinkIsABucket,
@@ -32,7 +35,7 @@ from agents_core.nats.jetstream.object_errors import (
 from agents_core.nats.jetstream.object_info import meta_subject
 from agents_core.nats.jetstream.object_store import CHUNK_BYTES, LINKS_MAX, REPLACED_MAX
 from tests.core.nats.jetstream.fake import set_status
-from tests.core.nats.jetstream.fake_bucket import STREAM, bucket
+from tests.core.nats.jetstream.fake_bucket import STREAM, Bucket, bucket
 
 META = "$O.b.M.YQ=="
 ALL_CHUNKS = "$O.b.C.>"
@@ -41,7 +44,7 @@ DATA = bytes(range(256)) * 2000
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(object_silence, "SILENCE_S", 0.001)
+    monkeypatch.setattr(object_reader, "QUIET_S", 0.005)
     monkeypatch.setattr(object_directory, "PAUSE_S_MAX", 0.001)
 
 
@@ -129,7 +132,7 @@ async def test_a_put_that_fails_leaves_nothing(error: BaseException) -> None:
 
 async def test_the_answer_for_the_meta_never_comes() -> None:
     """Whether it was stored is looked up; if so, the put was one."""
-    async with bucket(timeout=0.001) as (store, stream):
+    async with bucket(timeout=0.05) as (store, stream):
         stream.faults = lambda subject, times: "lost" if subject == META else None
         with pytest.raises(RequestTimeout):
             await store.put("a", b"x")
@@ -140,7 +143,7 @@ async def test_the_answer_for_the_meta_never_comes() -> None:
 
 
 async def test_chunks_that_somebody_deletes_while_they_are_put() -> None:
-    async with bucket(timeout=0.02) as (store, stream):
+    async with bucket(timeout=0.05) as (store, stream):
 
         def lose(subject: str, times: int) -> str | None:
             if times == 2:
@@ -217,7 +220,7 @@ async def test_an_object_is_replaced_while_it_is_read() -> None:
 
 async def test_an_object_is_deleted() -> None:
     async with bucket() as (store, stream):
-        with pytest.raises(ObjectNotFound, match="no object 'a' in bucket 'b'"):
+        with pytest.raises(ObjectNotFound, match="bucket 'b' has no object 'a'"):
             await store.delete("a")
         await store.put("a", b"x", ObjectMeta(description="d"))
         left = await store.delete("a")
@@ -293,3 +296,82 @@ async def test_the_bucket() -> None:
         assert (status.bucket, status.stream_info.state.messages) == ("b", 2)
         assert (await store.seal()).sealed
         assert f"STREAM.UPDATE.{STREAM}" in stream.operations
+
+
+# -- watching
+
+
+def add(stream: Bucket, *names: str, deleted: bool = False) -> None:
+    for name in names:
+        info = ObjectInfo(name, "b", "n", deleted=deleted)
+        subject = meta_subject("b", name)
+        stream.add(subject, jsonvalue.dumps(info.as_dict()), {"Nats-Rollup": "sub"})
+
+
+async def names(watcher: ObjectWatcher, count: int) -> list[str | None]:
+    return [info.name if (info := await watcher.updates()) else None for _ in range(count)]
+
+
+async def test_what_is_there_and_then_the_changes() -> None:
+    async with bucket() as (store, stream):
+        add(stream, "a", "b", "a")
+        async with await store.watch() as watcher:
+            assert await names(watcher, 3) == ["b", "a", None]
+            add(stream, "c")
+            info = await watcher.updates()
+            assert info is not None
+            assert (info.name, info.bucket) == ("c", "b")
+            assert info.mtime is not None
+            with pytest.raises(FetchTimeout):
+                await watcher.updates(0.001)
+
+
+async def test_only_the_changes() -> None:
+    async with bucket() as (store, stream):
+        add(stream, "a")
+        async with await store.watch(updates_only=True) as watcher:
+            add(stream, "b")
+            assert await names(watcher, 2) == [None, "b"]
+
+
+async def test_all_that_the_bucket_holds() -> None:
+    async with bucket() as (store, stream):
+        add(stream, "a", "b")
+        info = ObjectInfo("a", "b", "n")  # as nats.js changes a meta: the former one stays
+        stream.add(meta_subject("b", "a"), jsonvalue.dumps(info.as_dict()))
+        async with await store.watch(include_history=True) as watcher:
+            assert await names(watcher, 4) == ["a", "b", "a", None]
+        async with await store.watch() as watcher:
+            assert await names(watcher, 3) == ["b", "a", None]
+
+
+async def test_deletes_can_be_left_out() -> None:
+    async with bucket() as (store, stream):
+        add(stream, "a", "b")
+        add(stream, "a", deleted=True)
+        async with await store.watch(ignore_deletes=True) as watcher:
+            assert await names(watcher, 2) == ["b", None]
+        assert [info.name for info in await store.list()] == ["b"]
+        assert [info.name for info in await store.list(ignore_deletes=False)] == ["b", "a"]
+
+
+async def test_an_object_that_is_changed_while_all_are_listed() -> None:
+    async with bucket() as (store, stream):
+        add(stream, "a", "b")
+        deliver, stream._deliver = stream._deliver, lambda consumer: None
+        listing = asyncio.create_task(store.list(ignore_deletes=False))
+        while not stream.consumers:
+            await asyncio.sleep(0)
+        stream._deliver = deliver
+        add(stream, "b", deleted=True)
+        found = await listing
+        assert [(info.name, info.deleted) for info in found] == [("a", False), ("b", True)]
+
+
+async def test_meta_that_is_damaged(caplog: pytest.LogCaptureFixture) -> None:
+    async with bucket() as (store, stream):
+        add(stream, "a")
+        stream.add("$O.b.M.x", b"damaged")
+        with caplog.at_level(logging.WARNING):
+            assert [info.name for info in await store.list()] == ["a"]
+        assert "$O.b.M.x: an object's meta in bucket 'b'" in caplog.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents_core.nats.jetstream.kv_initial import InitialData
+from agents_core.nats.jetstream.initial import InitialData
 
 
 def begun(last_seq: int, count: int) -> InitialData:

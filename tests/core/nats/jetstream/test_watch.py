@@ -12,7 +12,7 @@ import pytest
 from agents_core import jsonvalue
 from agents_core.bus import Status
 from agents_core.errors import ConnectionClosed
-from agents_core.nats.jetstream import Entry, KeyWatcher, kv_watch
+from agents_core.nats.jetstream import Entry, KeyWatcher, watch
 from agents_core.nats.jetstream.errors import FetchTimeout, ServiceUnavailable, StreamNotFound
 from tests.core.nats.jetstream.bucket import NO_STREAM, Bucket, bucket, consumer, stream
 from tests.core.nats.jetstream.fake import NOT_FOUND, Request, set_status, settle
@@ -24,7 +24,7 @@ BUSY = {"error": {"code": 503, "err_code": 10008, "description": "busy"}}
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence is noticed soon."""
-    monkeypatch.setattr(kv_watch, "QUIET_S", 0.005)
+    monkeypatch.setattr(watch, "QUIET_S", 0.005)
 
 
 @asynccontextmanager

@@ -1,30 +1,33 @@
-"""Watching a key-value bucket: what is there, that this was all, and then what changes."""
+"""Watching a bucket: what is there, that this was all, and then what changes."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from agents_core.bus import DONE
 from agents_core.errors import AgentsError, ConnectionClosed
 from agents_core.nats.jetstream.consumer import ConsumerInfo
 from agents_core.nats.jetstream.errors import FetchTimeout
-from agents_core.nats.jetstream.kv_entry import Entry
-from agents_core.nats.jetstream.kv_initial import InitialData
+from agents_core.nats.jetstream.initial import InitialData
 from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.jetstream.ordered import OrderedConsumer
 
 if TYPE_CHECKING:
     from agents_core.nats.jetstream.context import JetStreamContext
 
+T = TypeVar("T")
+
 QUIET_S = 0.2
 """Seconds without a message after which a watcher looks why, until the initial data has ended."""
 
 
-class KeyWatcher:
-    """Entries as they come, with one None where the initial data ends. Made by `KeyValue.watch`.
+class Watcher(Generic[T]):
+    """Entries as they come, with one None where the initial data ends.
+
+    Made by `KeyValue.watch` and `ObjectStore.watch`.
 
         async with await kv.watchall() as watcher:
             async for entry in watcher:
@@ -40,9 +43,8 @@ class KeyWatcher:
         js: the API.
         stream: the bucket's.
         prefix: of its subjects.
-        patterns: of the keys.
-        read: makes an entry of a message.
-        ignore_deletes: hand over values only, no markers of deletions.
+        patterns: of what is behind the prefix.
+        read: makes an entry of a message, or None to pass it over.
     """
 
     def __init__(
@@ -51,16 +53,13 @@ class KeyWatcher:
         stream: str,
         prefix: str,
         patterns: list[str],
-        read: Callable[[JSMsg], Entry],
-        *,
-        ignore_deletes: bool = False,
+        read: Callable[[JSMsg], T | None],
     ) -> None:
         self._js = js
         self._stream = stream
         self._prefix = prefix
         self._filters = [prefix + pattern for pattern in patterns]
         self._read = read
-        self._ignore_deletes = ignore_deletes
         self._consumer = ""
         self._initial: InitialData | None = None  # until its end was told
         self._messages: OrderedConsumer | None = None
@@ -82,7 +81,7 @@ class KeyWatcher:
 
     # -- taking
 
-    async def updates(self, timeout: float | None = 5.0) -> Entry | None:
+    async def updates(self, timeout: float | None = 5.0) -> T | None:
         """The next entry, or None where the initial data ends.
 
         Raises:
@@ -99,13 +98,13 @@ class KeyWatcher:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Entry | None:
+    async def __anext__(self) -> T | None:
         try:
             return await self._next()
         except ConnectionClosed:
             raise StopAsyncIteration from None
 
-    async def _next(self) -> Entry | None:
+    async def _next(self) -> T | None:
         assert self._messages is not None
         while True:
             if self._initial is None:
@@ -122,10 +121,10 @@ class KeyWatcher:
                 except FetchTimeout:
                     await self._look(self._messages, self._initial)
                     continue
-            entry = self._read(msg)
             if self._initial is not None:
-                self._initial.take(entry.key, entry.revision)
-            if entry.operation is None or not self._ignore_deletes:
+                key = msg.subject.removeprefix(self._prefix)
+                self._initial.take(key, msg.metadata.sequence.stream)
+            if (entry := self._read(msg)) is not None:
                 return entry
 
     # -- the end of the initial data
