@@ -114,6 +114,9 @@ def test_comes_back_after_the_server_was_killed(
     own_nats_server.start()
     expect(status).to_have_text("connected", timeout=20_000)
     expect(page.get_by_test_id("connection-reconnects")).to_have_text("1")
+    # The server's node comes back in its own time, and its agents are listed meanwhile.
+    assert app.read_until(": reconnecting")
+    assert app.read_until(": connected")
     expect(row(page, "greeter-server")).to_be_visible(timeout=20_000)
     there = ask(page, own, {"type": "Introduce", "to": "greeter-server"})
     assert json.loads(there)["node"].startswith("server-")
