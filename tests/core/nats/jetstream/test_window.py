@@ -153,9 +153,9 @@ def full(*_: object) -> None:
 
 
 async def test_an_acknowledgement_that_does_not_come() -> None:
-    async with stream(timeout=0.005) as (js, answering):
+    async with stream(timeout=0.2) as (js, answering):
         first = await js.publish_async("a", b"1")
-        await asyncio.sleep(0.003)
+        await asyncio.sleep(0.1)
         second = await js.publish_async("a", b"2")
         with pytest.raises(RequestTimeout, match="the outcome is unknown"):
             await first
