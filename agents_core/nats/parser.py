@@ -1,14 +1,16 @@
 """Bytes from the server become events: the whole NATS client protocol, in any chunking.
 
 The promise is h11's: any bytes either parse or raise `ProtocolError`, and every way of cutting them
-into chunks gives the same events. Three paths give the same result and are tested against one
-another: a control line seen before is looked up whole; a plain `MSG` or `HMSG` line is split;
-anything else (lower case, tabs, bare LF, …) goes through the tolerant path.
+into chunks gives the same events. Four paths give the same result and are tested against one
+another: a run of messages with one control line is cut in one go; a control line seen before is
+looked up whole; a plain `MSG` or `HMSG` line is split; anything else (lower case, tabs, bare LF, …)
+goes through the tolerant path.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from struct import iter_unpack
 from typing import Any, TypeAlias
 
 from agents_core import jsonvalue
@@ -30,6 +32,10 @@ PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 
 MEMO_LINES_MAX = 4096
 """Control lines remembered; more distinct ones than that are not worth a look-up."""
+
+RUN_MIN = 4
+"""Control lines that came again in a row before a run is expected: to look for one costs as much as
+three messages."""
 
 TAB = ord("\t")
 
@@ -128,14 +134,20 @@ class Parser:
         """Parse complete items from `begin` on and hold the rest.
 
         What every message pays is in this loop, so it calls nothing but `bytes` and `Msg` for a
-        message whose control line is that of the message before.
+        message whose control line is that of the message before; and for a run of them, nothing.
         """
         find, again, remembered, append = data.find, data.startswith, self._memo.get, msgs.append
-        length = 0
+        length = same = 0
         last: bytes | tuple[()] = ()  # which nothing starts with
         subject, sid, reply, header_size, size = _NOTHING
         while True:
             if again(last, begin):
+                same += 1
+                if same > RUN_MIN and not header_size:
+                    after = _run(data, begin, length, (subject, reply, sid, size), msgs)
+                    if after > begin:
+                        begin = after
+                        continue
                 body = begin + length
             elif (end := find(b"\n", begin)) < 0:
                 break
@@ -147,7 +159,7 @@ class Parser:
                     begin = body
                     continue
                 subject, sid, reply, header_size, size = message
-                last, length = data[begin:body], body - begin
+                last, length, same = data[begin:body], body - begin, 0
             end = body + size
             if data[end : end + 2] != b"\r\n":
                 self._hold(data, begin, end + 2)
@@ -202,6 +214,26 @@ class Parser:
         limit = INFO_BYTES_MAX if line[:5].upper().startswith(b"INFO") else LINE_BYTES_MAX
         if len(line) > limit:
             raise ProtocolError(f"a control line of more than {limit} bytes")
+
+
+def _run(
+    data: bytes, begin: int, length: int, message: tuple[str, str, bytes, int], msgs: list[Msg]
+) -> int:
+    """Append the messages from `begin` on with the same control line, all cut in one go.
+
+    Returns where the first begins that has another line, or is incomplete.
+    """
+    subject, reply, sid, size = message
+    line = data[begin : begin + length]
+    each = length + size + 2
+    whole = len(data) - (len(data) - begin) % each
+    items = iter_unpack(f"{length}s{size}s2s", memoryview(data)[begin:whole])
+    for found, payload, crlf in items:
+        if found != line or crlf != b"\r\n":
+            break
+        msgs.append(Msg(subject, payload, reply, b"", sid))
+        begin += each
+    return begin
 
 
 def _event(verb: bytes, rest: bytes, line: bytes) -> Event:

@@ -49,9 +49,14 @@ DATA = st.binary(max_size=60)
 BLOCK = st.sampled_from(
     [b"NATS/1.0\r\n\r\n", b"NATS/1.0\r\nA: b\r\n\r\n", b"NATS/1.0 503\r\n\r\n", b"NATS/1.0 no\r\n"]
 )
-PIECE = st.one_of(
+MESSAGE = st.one_of(
     st.builds(_msg, st.just(b"MSG"), SUBJECT, SID, REPLY, st.just(b""), DATA),
     st.builds(_msg, st.just(b"HMSG"), SUBJECT, SID, REPLY, BLOCK, DATA),
+)
+RUN = st.builds(lambda message, times: message * times, MESSAGE, st.integers(2, 12))
+PIECE = st.one_of(
+    MESSAGE,
+    RUN,
     st.sampled_from(
         [b"PING\r\n", b"PONG\r\n", b"+OK\r\n", b"-ERR 'x'\r\n", b'INFO {"a":1} \r\n', b"ping\n"]
     ),

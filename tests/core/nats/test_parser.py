@@ -44,6 +44,26 @@ def test_it_finds_what_a_simple_parser_finds(data: bytes) -> None:
     assert parse([data]) == reference.parse(data)
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"",
+        b"MSG abd 1 2\r\nhi\r\n",
+        b"MSG abc 1 2\r\nhi",
+        b"MSG abc 1 2\r\nhi\r\r",
+        b"MSG abc 1 3\r\nhi!\r\n",
+        b"PING\r\nMSG abc 1 2\r\nhi\r\n",
+    ],
+    ids=["chunk", "subject", "incomplete", "no CRLF", "size", "PING"],
+)
+def test_a_run_of_messages_ends_where_it_ends(end: bytes) -> None:
+    data = b"MSG abc 1 2\r\nhi\r\n" * (parser.RUN_MIN + 5) + end
+    expected = reference.parse(data)
+    assert parse([data]) == expected
+    for cut in range(len(data)):
+        assert parse([data[:cut], data[cut:]]) == expected
+
+
 @given(SUBJECT, SUBJECT, st.binary(max_size=200), st.booleans())
 def test_what_is_encoded_parses_to_the_same(
     subject: str, reply: str, data: bytes, headers: bool
