@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from agents_core.errors import MaxPayloadExceeded, ProtocolError
@@ -45,10 +44,7 @@ def encode_publish(
     size = len(block) + len(payload)
     if size > max_payload:
         raise MaxPayloadExceeded(size, max_payload)
-    if loose:
-        target = _loose_target(subject)
-    else:
-        target = _encode_target(subject) if subject.startswith(ONCE) else _target(subject)
+    target = _loose_target(subject) if loose else targets[subject]
     if reply:
         check_word(reply) if loose else check_subject(reply)
         target = b"%b%b " % (target, reply.encode("utf-8", "surrogateescape"))
@@ -57,14 +53,23 @@ def encode_publish(
     return b"PUB %b%d\r\n%b\r\n" % (target, size, payload)
 
 
-def _encode_target(subject: str) -> bytes:
-    """A subject, checked, as it stands in a control line."""
-    check_subject(subject)
-    return b"%b " % subject.encode("utf-8", "surrogateescape")
+class Targets(dict[str, bytes]):
+    """Subjects, checked, as they stand in a control line.
+
+    They are remembered, as most messages go where others went before.
+    """
+
+    def __missing__(self, subject: str) -> bytes:
+        check_subject(subject)
+        target = b"%b " % subject.encode("utf-8", "surrogateescape")
+        if not subject.startswith(ONCE):
+            if len(self) == SUBJECTS_MAX:
+                self.clear()
+            self[subject] = target
+        return target
 
 
-_target = lru_cache(maxsize=SUBJECTS_MAX)(_encode_target)
-"""Remembered, as most messages go where others went before."""
+targets = Targets()
 
 
 def _loose_target(subject: str) -> bytes:
