@@ -1,9 +1,10 @@
-// What arrives on a WebSocket, handed to Python once per batch: entering Python costs more than a
-// small message.
+// A WebSocket's bytes to Python and back, by memory that both sides see: to hand over an object for
+// each message costs more than a small message does.
 //
-// The first message after a pause goes on at once. Those that come while Python is at work wait,
-// and so do those that the browser has queued before our own message, which we post to ourselves;
-// when it comes, all of them go on as one.
+// What arrives is handed over once per batch, as entering Python is what costs most. The first
+// message after a pause goes on at once. Those that come while Python is at work wait, and so do
+// those that the browser has queued before our own message, which we post to ourselves; when it
+// comes, all of them go on as one.
 
 const { port1, port2 } = new MessageChannel();
 const due = [];
@@ -14,31 +15,69 @@ function soon(callback) {
   port2.postMessage(null);
 }
 
-function joined(chunks) {
-  if (chunks.length === 1) return chunks[0];
-  const bytes = new Uint8Array(chunks.reduce((size, chunk) => size + chunk.byteLength, 0));
-  let position = 0;
-  for (const chunk of chunks) {
-    bytes.set(new Uint8Array(chunk), position);
-    position += chunk.byteLength;
-  }
-  return bytes;
+// The bytes of a Python buffer. All of Python's memory moves when it grows.
+function bytesOf(buffer) {
+  const kept = buffer.copy();
+  let view = kept.getBuffer("u8");
+  return () => {
+    if (view.data.length === 0) {
+      view.release();
+      view = kept.getBuffer("u8");
+    }
+    return view.data;
+  };
 }
 
 /**
- * Call `arrived` with the bytes of one or several messages; `socket.onmessage = null` ends it.
+ * Share two buffers of Python's with all WebSockets of this worker.
  *
- * A text message, which no NATS server sends, is passed on as it is.
+ * Returns `pump(socket, arrived)`, which from then on calls `arrived` with the number of bytes in
+ * `inbound`, again and again if they do not fit; `socket.onmessage = null` ends it. A text message,
+ * which no NATS server sends, is passed on as it is. And `send(socket, size)`, which sends so many
+ * bytes of `outbound`, and returns how many bytes of the socket's still wait in the browser.
  */
-export function pump(socket, arrived) {
+export function share(inbound, outbound) {
+  const inboundBytes = bytesOf(inbound);
+  const outboundBytes = bytesOf(outbound);
+  return {
+    pump: (socket, arrived) => pump(socket, arrived, inboundBytes),
+    send(socket, size) {
+      socket.send(outboundBytes().subarray(0, size));
+      return socket.bufferedAmount;
+    },
+  };
+}
+
+function pump(socket, arrived, inbound) {
   let chunks = [];
   let waiting = false;
 
   function deliver() {
-    const bytes = joined(chunks);
+    const batch = chunks;
     chunks = [];
-    soon(again);
-    arrived(bytes);
+    try {
+      handOver(batch);
+    } finally {
+      soon(again);
+    }
+  }
+
+  function handOver(batch) {
+    const room = inbound().length;
+    let filled = 0;
+    for (const chunk of batch) {
+      for (let begin = 0; begin < chunk.byteLength; ) {
+        const size = Math.min(room - filled, chunk.byteLength - begin);
+        inbound().set(new Uint8Array(chunk, begin, size), filled);
+        begin += size;
+        filled += size;
+        if (filled === room) {
+          arrived(filled);
+          filled = 0;
+        }
+      }
+    }
+    if (filled > 0) arrived(filled);
   }
 
   function again() {

@@ -3,7 +3,7 @@
 // The page sends {type: "start", config, nats} first; everything after it is for Python
 // (`agents_browser.tab`) and waits until Python is there.
 
-import { pump } from "./pump.mjs";
+import { share } from "./pump.mjs";
 
 const send = (type, fields = {}) => postMessage(JSON.stringify({ type, ...fields }));
 
@@ -53,7 +53,7 @@ async function boot({ config, nats }) {
     packages: [new URL(config.wheel, location.href).href],
     fullStdLib: false,
   });
-  pyodide.registerJsModule("agents_pump", { pump });
+  pyodide.registerJsModule("agents_pump", { share });
   enter("starting");
   for (const { name, bytes } of await files) pyodide.FS.writeFile(name, bytes);
   restore();

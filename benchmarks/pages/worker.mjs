@@ -1,6 +1,6 @@
 // Our client in Pyodide, nats.js and the bare WebSocket, in turns, in one worker.
 import { loadPyodide } from "/pyodide/pyodide.mjs";
-import { pump } from "/pump.mjs";
+import { share } from "/pump.mjs";
 import { publishReceive, thereAndBack } from "/measures.mjs";
 import { connect as natsJs } from "/nats_js.mjs";
 import { connect as raw } from "/raw.mjs";
@@ -14,7 +14,8 @@ try {
 
 async function run({ wheel, url, runs, scale }) {
   const pyodide = await loadPyodide({ packages: [new URL(wheel, location.href).href] });
-  pyodide.registerJsModule("agents_pump", { pump });
+  pyodide.registerJsModule("agents_pump", { share });
+  pyodide.pyimport("agents_browser.eventloop").install();
   const sources = await (await fetch("/benchmarks.zip")).arrayBuffer();
   pyodide.unpackArchive(sources, "zip");
   const tab = pyodide.pyimport("benchmarks.in_tab");

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 from urllib.parse import SplitResult
 
 import js
-from pyodide.ffi import JsDoubleProxy, JsException, create_proxy, to_js
+from pyodide.ffi import JsDoubleProxy, JsException, create_proxy
 
+from agents_browser.pump import MESSAGE_BYTES_MAX, pump
 from agents_core.errors import AgentsError, ProtocolError, TransportError, Unsupported
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.servers import public
 from agents_core.nats.transport import TLS
 
 SCHEMES = ("ws", "wss")
-
-MESSAGE_BYTES_MAX = 64 * 1024
-"""A larger message can break a server that inflates it (facts: nats.md 0.4)."""
 
 HIGH_WATER_BYTES = 4 * 1024 * 1024
 """Bytes in the browser's own buffer above which the connection is asked to wait.
@@ -105,11 +102,8 @@ class WebSocketTransport(asyncio.Transport):
         self._proxies: list[JsDoubleProxy] = []
         self._websocket.onopen = self._proxy(self._on_open)
         self._websocket.onclose = self._proxy(self._on_close)
-        pump = _pump()
-        if pump is None:
-            self._websocket.onmessage = self._proxy(lambda event: self._on_data(event.data))
-        else:
-            pump(self._websocket, self._proxy(self._on_data))
+        self._pump = pump()
+        self._proxies.append(self._pump.listen(self._websocket, self._on_data))
 
     def _proxy(self, callback: Callable[..., object]) -> JsDoubleProxy:
         proxy = create_proxy(callback)
@@ -123,12 +117,13 @@ class WebSocketTransport(asyncio.Transport):
         if self._ended:
             return
         if len(data) <= MESSAGE_BYTES_MAX:
-            self._websocket.send(to_js(data))
+            waiting = self._pump.send(self._websocket, data)
         else:
             view = memoryview(data)
             for begin in range(0, len(view), MESSAGE_BYTES_MAX):
-                self._websocket.send(to_js(view[begin : begin + MESSAGE_BYTES_MAX]))
-        if not self._paused and self._websocket.bufferedAmount > HIGH_WATER_BYTES:
+                part = view[begin : begin + MESSAGE_BYTES_MAX]
+                waiting = self._pump.send(self._websocket, part)
+        if waiting > HIGH_WATER_BYTES and not self._paused:
             self._paused = True
             self._protocol.pause_writing()
             self._loop.call_later(POLL_S, self._poll)
@@ -167,12 +162,12 @@ class WebSocketTransport(asyncio.Transport):
             self._protocol.connection_made(self)
             self.opened.set_result(None)
 
-    def _on_data(self, data: js.ArrayBuffer | str) -> None:
-        """The bytes of one message, or of several if the page has the pump."""
+    def _on_data(self, data: bytes | str) -> None:
+        """The bytes of one message, or of several."""
         if isinstance(data, str):
             self._lose(ProtocolError("a text message: NATS over WebSocket is binary"))
         else:
-            self._protocol.data_received(data.to_bytes())
+            self._protocol.data_received(data)
 
     def _on_close(self, event: js.CloseEvent) -> None:
         """Also what follows an error, of which a browser tells nothing but that it was one."""
@@ -206,11 +201,3 @@ class WebSocketTransport(asyncio.Transport):
             # One of them may be what calls this; it must live until it has returned.
             self._loop.call_soon(proxy.destroy)
         self._websocket.close(NORMAL_CLOSURE)
-
-
-def _pump() -> Callable[..., object] | None:
-    """`web/pump.mjs`, where the page's worker has registered it; a notebook does without."""
-    try:
-        return import_module("agents_pump").pump  # type: ignore[no-any-return]
-    except ImportError:
-        return None
