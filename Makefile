@@ -68,9 +68,9 @@ $(HYPOTHESIS): $(VENV)/.installed
 	  hypothesis==$$($(BIN)/python -c 'import hypothesis; print(hypothesis.__version__)')
 	@touch $@
 
-browser: setup ## find or install the browsers that the tests drive; Chromium there must be
+browser: setup ## find or install the browsers that the tests drive
 	@$(BIN)/python -m tests.browser.chromium
-	@$(BIN)/python -m tests.browser.firefox || true
+	@$(BIN)/python -m tests.browser.firefox
 
 test: setup browser test313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(PYODIDE_029) $(HYPOTHESIS) $(NATS_JS) ## run every test, with coverage of the core
 	$(BIN)/coverage erase

@@ -15,7 +15,7 @@ from agents_core import LocalBus, nats
 from agents_core.nats.options import Options
 from agents_server.nats_py import NatsPyBus
 from agents_server.nats_server import NatsServer
-from benchmarks import jetstream, memory, natives, objects, report, suite, targets
+from benchmarks import jetstream, loops, memory, natives, objects, report, suite, targets
 from benchmarks.peer import OwnPeer, Peer
 from benchmarks.suite import Results
 
@@ -30,7 +30,9 @@ async def _local(runs: int, scale: float) -> Results:
         return OwnPeer("local, LocalBus", LocalBus())
 
     results = await suite.of_peers([local], runs, scale)
-    return results | {"local, agents": await suite.of_one_node(runs, scale)}
+    results["local, agents"] = await suite.of_one_node(runs, scale)
+    results["local, event loop"] = await loops.of_own(runs, scale)
+    return results
 
 
 async def _native(server: NatsServer, runs: int, scale: float) -> Results:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from statistics import median
 
+from agents_browser import eventloop
 from agents_core import nats
-from benchmarks import suite
+from benchmarks import loops, suite
 from benchmarks.peer import OwnPeer
 
 
@@ -17,6 +18,12 @@ def settings(scale: float) -> str:
         for name, size in suite.SIZES.items()
     ]
     return json.dumps({"sizes": sizes, "roundTrips": int(suite.ROUND_TRIPS * scale)})
+
+
+async def of_loops(runs: int, scale: float) -> str:
+    """All runs of the event loops; Pyodide's own is the one that is left."""
+    install, uninstall = eventloop.install, eventloop.uninstall
+    return json.dumps(await loops.of_both(install, uninstall, runs, scale))
 
 
 async def of_own(url: str, scale: float) -> str:

@@ -31,7 +31,7 @@ worker.onerror = ({ message }) => answer(JSON.stringify({ error: message }));
 def _sources() -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as target:
-        for name in ("__init__.py", "in_tab.py", "measures.py", "peer.py", "suite.py"):
+        for name in ("__init__.py", "in_tab.py", "loops.py", "measures.py", "peer.py", "suite.py"):
             target.write(ROOT / "benchmarks" / name, f"benchmarks/{name}")
     return archive.getvalue()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
+from benchmarks import loops
 from benchmarks.suite import Results
 
 OWN_TCP, OWN_TAB = "native, our client over TCP", "tab, our client"
@@ -13,6 +14,7 @@ MEDIUM = "publish and receive 128 B, per s"
 LARGE = "publish and receive 4 KiB, per s"
 REQUEST = "request and reply, µs"
 IN_FLIGHT = "requests, 64 in flight, per s"
+OUR_LOOP = "tab, our event loop"
 BACK = "one message there and back, µs"
 PULL = "pull and acknowledge 128 B, per s"
 
@@ -64,6 +66,10 @@ TARGETS = (
     Target(OWN_TAB, "tab, bare WebSocket", SMALL, 0.5),
     Target(OWN_TAB, "tab, bare WebSocket", MEDIUM, 0.7),
     Target(OWN_TAB, "tab, bare WebSocket", LARGE, 0.75),
+    Target(OUR_LOOP, "tab, Pyodide's event loop", loops.SLEEP, 12),
+    Target(OUR_LOOP, "tab, Pyodide's event loop", loops.PING_PONG, 4),
+    Target(OUR_LOOP, "tab, Pyodide's event loop", loops.SPAWN, 5),
+    Target(OUR_LOOP, "local, event loop", loops.SLEEP, 0.7),
 )
 
 

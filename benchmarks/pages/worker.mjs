@@ -15,12 +15,12 @@ try {
 async function run({ wheel, url, runs, scale }) {
   const pyodide = await loadPyodide({ packages: [new URL(wheel, location.href).href] });
   pyodide.registerJsModule("agents_pump", { share });
-  pyodide.pyimport("agents_browser.eventloop").install();
   const sources = await (await fetch("/benchmarks.zip")).arrayBuffer();
   pyodide.unpackArchive(sources, "zip");
   const tab = pyodide.pyimport("benchmarks.in_tab");
   const settings = JSON.parse(tab.settings(scale));
-  const results = {};
+  const results = JSON.parse(await tab.of_loops(runs, scale));
+  pyodide.pyimport("agents_browser.eventloop").install();
   const note = (who, found) => {
     for (const [what, value] of Object.entries(found)) {
       ((results[who] ??= {})[what] ??= []).push(value);

@@ -105,4 +105,4 @@ def start(seconds_max: float = 180.0) -> Iterator[Firefox]:
 
 
 if __name__ == "__main__" and not install():
-    sys.exit("no Firefox: install the package `firefox-esr`; its tests are left out")
+    sys.exit("no Firefox: install the package `firefox-esr`")

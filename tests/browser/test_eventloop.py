@@ -57,7 +57,6 @@ def test_it_keeps_what_asyncio_promises(
     result.check(inside.functions(*TESTS), skipped(where))
 
 
-@pytest.mark.skipif(firefox.executable() is None, reason="no Firefox: install firefox-esr")
 @both_pyodides
 @everywhere
 def test_it_does_so_in_firefox_too(
