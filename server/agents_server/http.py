@@ -25,9 +25,11 @@ def application(site: Site, nats: str, missing: Callable[[], list[str]]) -> ASGI
         nats: where pages connect to; `local://` for nowhere.
         missing: says what the node still lacks to be ready; nothing when it is.
     """
+    rules = policy(nats, site.settings["pyodide"])
 
     async def config(_: Request) -> Response:
-        return JSONResponse({**site.settings, "nats": nats}, headers=NO_STORE)
+        body = {**site.settings, "nats": nats, "files": site.tags(rules)}
+        return JSONResponse(body, headers=NO_STORE)
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers=NO_STORE)
@@ -49,7 +51,7 @@ def application(site: Site, nats: str, missing: Callable[[], list[str]]) -> ASGI
         return Response(found[0], media_type=found[1], headers={"Cache-Control": REVALIDATE})
 
     async def file(request: Request) -> Response:
-        asset = site.find(request.url.path)
+        asset = site.find(request.url.path, rules)
         return asset.response(request) if asset else PlainTextResponse("not found", 404)
 
     routes = [
@@ -61,4 +63,4 @@ def application(site: Site, nats: str, missing: Callable[[], list[str]]) -> ASGI
         Route("/simple//{name}/", project),  # micropip adds a slash to the one that users write
         Route("/{path:path}", file),
     ]
-    return SecurityHeaders(Starlette(routes=routes), policy(nats, site.settings["pyodide"]))
+    return SecurityHeaders(Starlette(routes=routes), rules)

@@ -19,7 +19,7 @@ class Site:
     """What the app serves; known by its path, never looked up by what a client says.
 
     Attributes:
-        settings: `/config.json`, but for the NATS server.
+        settings: `/config.json`, but for the NATS server and the tags of the files.
         assets: files in memory, by path.
         files: files that are read at each request, by path, so that a page can be worked on.
         index: the package index.
@@ -60,12 +60,17 @@ class Site:
         }
         return cls(settings, assets, files, Index(wheels))
 
-    def find(self, path: str) -> Asset | None:
-        """The file at a path; None if there is none."""
+    def find(self, path: str, policy: str) -> Asset | None:
+        """The file at a path, to be sent with that policy; None if there is none."""
         if path in self.files:
             file = self.files[path]
-            return Asset.of(file.read_bytes(), file.suffix, REVALIDATE)
+            return Asset.of(file.read_bytes(), file.suffix, REVALIDATE, policy=policy)
         return self.assets.get(path)
+
+    def tags(self, policy: str) -> dict[str, str]:
+        """All files by path, each with the tag of what is there now."""
+        found = {path: self.find(path, policy) for path in (*self.files, *self.assets)}
+        return {path: asset.tag for path, asset in found.items() if asset is not None}
 
 
 def _at_boot(path: str) -> bool:

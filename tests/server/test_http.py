@@ -6,8 +6,10 @@ import gzip
 import hashlib
 import json
 import re
+from pathlib import Path
 
 import pytest
+import zstandard
 
 from tests.app_fixture import StartApp
 
@@ -72,6 +74,12 @@ def test_large_files_are_packed_cached_and_known_again(start_app: StartApp) -> N
     assert len(small) < len(body) / 2
     assert packed["Content-Encoding"] == "gzip"
     assert int(packed["X-Uncompressed-Length"]) == len(body)
+    _, best, smallest = app.fetch(path, Accept_Encoding="gzip, deflate, br, zstd")
+    assert zstandard.decompress(smallest) == body
+    assert len(smallest) < len(small)
+    assert best["Content-Encoding"] == "zstd"
+    assert app.fetch(path, Accept_Encoding="zstd;q=0, gzip;q=0.5")[1]["Content-Encoding"] == "gzip"
+    assert app.fetch(path, Accept_Encoding="gzip;q=0.0")[1]["Content-Encoding"] is None
     assert plain["Vary"] == packed["Vary"] == "Accept-Encoding"
     assert "immutable" in plain["Cache-Control"]
     status, headers, nothing = app.fetch(path, If_None_Match=plain["ETag"])
@@ -104,6 +112,28 @@ def test_the_pages_own_files_are_asked_for_again(start_app: StartApp) -> None:
 def test_nothing_else_is_served(start_app: StartApp, path: str) -> None:
     app = start_app("--no-nats")
     assert app.fetch(path)[0] == 404
+
+
+def test_the_configuration_has_the_tag_of_every_file(start_app: StartApp) -> None:
+    app = start_app("--no-nats", "--example", "hello")
+    config = app.get("/config.json")
+    assert {"/", config["wheel"]} <= set(config["files"])
+    for path in ("/", "/main.mjs", "/style.css", config["wheel"], *config["example"]["files"]):
+        assert app.fetch(path)[1]["ETag"] == f'"{config["files"][path]}"'
+
+
+def test_what_runs_under_another_policy_is_another_file(
+    start_app: StartApp, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    apart, together = start_app("--no-nats"), start_app(folder=tmp_path / "other")
+    changed = {
+        path
+        for path, tag in apart.get("/config.json")["files"].items()
+        if tag != together.get("/config.json")["files"][path]
+    }
+    assert {"/", "/worker.mjs"} <= changed
+    assert not any(path.endswith((".wasm", ".css", ".bin")) for path in changed)
 
 
 def test_the_index_in_both_forms(start_app: StartApp) -> None:
