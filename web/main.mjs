@@ -1,6 +1,7 @@
 // The page: what the runtime tells is drawn, what people press is asked of it. No logic of its own.
 
 import { start } from "./agents.mjs";
+import { forget, keep } from "./offline.mjs";
 import { boot } from "./views/boot.mjs";
 import { connection } from "./views/connection.mjs";
 import { h } from "./views/dom.mjs";
@@ -11,7 +12,7 @@ import { notice } from "./views/notice.mjs";
 
 const find = (id) => document.getElementById(id);
 
-const startView = boot(find("boot"), { onRetry: () => location.reload() });
+const startView = boot(find("boot"), { onRetry: retry });
 main().catch((error) => fail({ phase: "loading", message: error.message, detail: error.stack }));
 
 async function main() {
@@ -40,6 +41,13 @@ async function main() {
 
   await runtime.running;
   if (config.example?.panel) await showExample(config.example, runtime);
+  document.documentElement.dataset.kept = await keep().catch(() => false);
+}
+
+// What is kept in the browser may be what is wrong.
+async function retry() {
+  await forget().catch(() => {});
+  location.reload();
 }
 
 async function fetchConfig() {

@@ -10,38 +10,14 @@ from typing import Any
 
 import nats
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from agents_server.nats_server import NatsServer
 from tests.app_fixture import StartApp
+from tests.browser.page import BOOT_MS, ask, open_page, row
 from tests.browser.site import serve
 
-BOOT_MS = 60_000
 COUNT_MS = 60_000
-
-
-def open_page(page: Page, url: str) -> str:
-    """Go there, wait until the tab's agents run, and return its node's name."""
-    page.goto(url)
-    expect(page.locator("html")).to_have_attribute("data-phase", "running", timeout=BOOT_MS)
-    own = page.locator("[data-node]").filter(has_text="this tab").first
-    return own.get_attribute("data-node") or ""
-
-
-def row(page: Page, agent: str) -> Locator:
-    return page.locator(f'[data-testid="agent-row"][data-agent="{agent}"]')
-
-
-def ask(page: Page, agent: str, payload: Any) -> str:
-    """What the dialog shows after a press of Ask: the reply as JSON, or the error."""
-    row(page, agent).get_by_test_id("message").click()
-    page.get_by_test_id("message-input").fill(json.dumps(payload))
-    page.get_by_test_id("message-ask").click()
-    result = page.get_by_test_id("message-result")
-    expect(result).not_to_have_text("…")
-    text = result.text_content() or ""
-    page.keyboard.press("Escape")
-    return text
 
 
 def test_boots_by_named_phases(page: Page, start_app: StartApp, complaints: list[str]) -> None:
