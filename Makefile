@@ -9,6 +9,7 @@ PYODIDE_029 := build/pyodide-0.29/node_modules/pyodide/package.json
 NATS_JS := tests/interop/node_modules/@nats-io/nats-core/package.json
 SOURCES := $(shell find agents_core browser/agents_browser server/agents_server -name '*.py' 2>/dev/null)
 WHEEL := dist/.agents_core
+SNAPSHOT := build/.snapshot
 MICROPIP := dist/micropip-0.11.1-py3-none-any.whl
 HYPOTHESIS := build/pyodide/.hypothesis
 # A second Python for the core's tests, if there is one: on the PATH, or one of pyenv's.
@@ -21,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## print these words
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-up: setup $(WHEEL) $(MICROPIP) $(PYODIDE) ## start everything and print the page's address; ARGS="--no-nats …"
+up: setup $(WHEEL) $(MICROPIP) $(PYODIDE) $(SNAPSHOT) ## start everything and print the page's address; ARGS="--no-nats …"
 	@exec $(BIN)/agents up $(ARGS)
 
 setup: $(VENV)/.installed ## make the virtual environment with everything in it
@@ -51,11 +52,15 @@ $(NATS_JS): tests/interop/package.json
 	cd tests/interop && npm install --silent --no-package-lock --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-wheel: $(WHEEL) ## build the wheel into dist/
+wheel: $(WHEEL) $(if $(shell command -v npm),$(SNAPSHOT)) ## build the wheel into dist/, and a snapshot of Pyodide with it
 
 $(WHEEL): pyproject.toml README.md $(SOURCES) | $(VENV)/.installed
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 	@touch $@
+
+$(SNAPSHOT): $(WHEEL) $(PYODIDE) web/snapshot.mjs web/wheel.mjs web/node/take_snapshot.mjs | $(MICROPIP)
+	$(BIN)/python -m agents_server.build
+	@! ls build/snapshots/*.bin >/dev/null 2>&1 || touch $@  # else try again, with another Node
 
 $(MICROPIP): | $(VENV)/.installed
 	$(BIN)/pip download --quiet --no-deps --only-binary=:all: --python-version 3.14 --dest dist micropip==0.11.1
@@ -72,7 +77,7 @@ browser: setup ## find or install the browsers that the tests drive
 	@$(BIN)/python -m tests.browser.chromium
 	@$(BIN)/python -m tests.browser.firefox
 
-test: setup browser test313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(PYODIDE_029) $(HYPOTHESIS) $(NATS_JS) ## run every test, with coverage of the core
+test: setup browser test313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(SNAPSHOT) $(PYODIDE_029) $(HYPOTHESIS) $(NATS_JS) ## run every test, with coverage of the core
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
@@ -103,7 +108,7 @@ endif
 check: setup lint types contracts ## format, lint, types, import contracts and the fast tests
 	$(BIN)/pytest -q tests/core
 
-bench: setup browser peers313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(NATS_JS) ## measure: a table, and JSON
+bench: setup browser peers313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(SNAPSHOT) $(NATS_JS) ## measure: a table, and JSON
 	$(BIN)/python -m benchmarks
 
 fuzz: setup ## look for bytes that the parser reads wrongly, for SECONDS=600

@@ -16,10 +16,9 @@ const startView = boot(find("boot"), { onRetry: retry });
 main().catch((error) => fail({ phase: "loading", message: error.message, detail: error.stack }));
 
 async function main() {
-  const config = await fetchConfig();
+  const fetching = fetchConfig();
   const nats = new URLSearchParams(location.search).get("nats");
-  const runtime = start({ config, nats });
-  startView.expect(config.bytes);
+  const runtime = start({ config: fetching, nats });
 
   const say = notice(find("notice"));
   const dialog = messageDialog(runtime);
@@ -37,8 +36,10 @@ async function main() {
   on("nodes", nodesView.update);
   on("event", logView.add);
   on("failed", fail);
-  on("phase", ({ phase }) => enter(phase));
+  on("phase", ({ phase, from }) => enter(phase, from));
 
+  const config = await fetching;
+  startView.expect(config.bytes);
   await runtime.running;
   if (config.example?.panel) await showExample(config.example, runtime);
   document.documentElement.dataset.kept = await keep().catch(() => false);
@@ -56,8 +57,9 @@ async function fetchConfig() {
   return response.json();
 }
 
-function enter(phase) {
+function enter(phase, from) {
   document.documentElement.dataset.phase = phase;
+  if (from) document.documentElement.dataset.from = from;
   startView.enter(phase);
   if (phase === "running") {
     for (const id of ["nodes", "log"]) find(id).hidden = false;

@@ -67,8 +67,8 @@ async function understood(text) {
 
 function parsed(text) {
   try {
-    const { files } = JSON.parse(text);
-    return files ? { text, files, asked: performance.now() } : null;
+    const { files, snapshot } = JSON.parse(text);
+    return files ? { text, files, snapshot, asked: performance.now() } : null;
   } catch {
     return null;
   }
@@ -101,6 +101,7 @@ async function keep() {
   if (wanted === null) return false;
   const cache = await caches.open(CACHE);
   const keys = new Set([CONFIG]);
+  if (!(wanted.snapshot in wanted.files)) keys.add(wanted.snapshot); // the browser's own
   for (const [path, tag] of Object.entries(wanted.files)) {
     keys.add(key(path, tag));
     if (await cache.match(key(path, tag), { ignoreVary: true })) continue;

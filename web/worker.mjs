@@ -1,9 +1,11 @@
 // Boots Python in a worker and hands it the line to the page. Both ways of the line carry JSON text.
 //
-// The page sends {type: "start", config, nats} first; everything after it is for Python
-// (`agents_browser.tab`) and waits until Python is there.
+// The page sends {config, nats, module} first; everything after it is for Python
+// (`agents_browser.tab`) and waits until Python is there. What goes to the page as an object is
+// {module}: Pyodide's compiled code, for further workers.
 
 import { share } from "./pump.mjs";
+import { startPython } from "./python.mjs";
 
 const send = (type, fields = {}) => postMessage(JSON.stringify({ type, ...fields }));
 
@@ -12,21 +14,17 @@ let receive = (text) => waiting.push(text);
 let phase = "loading";
 
 addEventListener("message", ({ data }) => {
-  const message = JSON.parse(data);
-  if (message.type === "start") {
-    boot(message).catch(fail);
-  } else {
-    receive(data);
-  }
+  if (typeof data === "string") receive(data);
+  else boot(data).catch(fail);
 });
 
 // Emscripten swallows some failures of a boot: its promise then never settles, but these events come.
 addEventListener("error", (event) => phase !== "running" && fail(event.error ?? event.message));
 addEventListener("unhandledrejection", (event) => phase !== "running" && fail(event.reason));
 
-function enter(name) {
+function enter(name, fields) {
   phase = name;
-  send("phase", { phase });
+  send("phase", { phase, ...fields });
 }
 
 function fail(error) {
@@ -42,21 +40,14 @@ function lastLine(error) {
   return lines[lines.length - 1].replace(/^[\w.]+\.([A-Z]\w*: )/, "$1");
 }
 
-async function boot({ config, nats }) {
+async function boot({ config, nats, module }) {
   enter("loading");
-  const restore = countDownloads();
-  const files = download(config.example?.files ?? []);
-  const pyodideURL = new URL(config.pyodide, location.href).href;
-  const { loadPyodide } = await import(`${pyodideURL}pyodide.mjs`);
-  const pyodide = await loadPyodide({
-    indexURL: pyodideURL,
-    packages: [new URL(config.wheel, location.href).href],
-    fullStdLib: false,
-  });
+  const report = (progress) => send("progress", { phase: "loading", ...progress });
+  const started = await startPython({ config, module, report });
+  if (!module) postMessage({ module: started.module });
+  const { pyodide, from } = started;
   pyodide.registerJsModule("agents_pump", { share });
-  enter("starting");
-  for (const { name, bytes } of await files) pyodide.FS.writeFile(name, bytes);
-  restore();
+  enter("starting", { from });
   const settings = {
     nats: nats ?? config.nats,
     space: config.space,
@@ -73,56 +64,4 @@ async function boot({ config, nats }) {
   tab.destroy();
   receive = take;
   for (const text of waiting.splice(0)) receive(text);
-}
-
-async function download(urls) {
-  return Promise.all(
-    urls.map(async (url) => {
-      const response = await fetch(new URL(url, location.href));
-      return { name: url.split("/").pop(), bytes: new Uint8Array(await response.arrayBuffer()) };
-    }),
-  );
-}
-
-// Pyodide downloads by `fetch`, and so do we: count the bytes there, each of them once. A file that
-// is not there ends the boot with its name. Returns what puts the browser's own `fetch` back.
-function countDownloads() {
-  const browserFetch = self.fetch;
-  self.fetch = async (resource, options) => {
-    const file = String(resource?.url ?? resource).split("/").pop();
-    const response = await browserFetch(resource, options);
-    if (!response.ok) {
-      const error = new Error(`${file}: the server answered ${response.status}`);
-      fail(error);
-      throw error;
-    }
-    return counted(response, file);
-  };
-  return () => {
-    self.fetch = browserFetch;
-  };
-}
-
-const REPORT_MS = 50; // a progress bar needs no more
-
-function counted(response, file) {
-  const total = Number(response.headers.get("X-Uncompressed-Length") ?? 0);
-  let loaded = 0;
-  let reported = 0;
-  const report = () => send("progress", { phase: "loading", file, loaded, total });
-  const counter = new TransformStream({
-    transform(chunk, controller) {
-      loaded += chunk.byteLength;
-      controller.enqueue(chunk);
-      if (performance.now() - reported > REPORT_MS) {
-        reported = performance.now();
-        report();
-      }
-    },
-    flush: report,
-  });
-  const { status, statusText, headers } = response;
-  const copy = new Response(response.body.pipeThrough(counter), { status, statusText, headers });
-  Object.defineProperty(copy, "url", { value: response.url });
-  return copy;
 }

@@ -5,6 +5,9 @@ from typing import Any, Literal, Protocol, overload
 
 from pyodide.ffi import JsProxy
 
+class Navigator(Protocol):
+    language: str
+
 class Location(Protocol):
     hostname: str
     protocol: str
@@ -99,6 +102,7 @@ crypto: Crypto
 indexedDB: IDBFactory  # noqa: N816
 globalThis: Any  # noqa: N816
 location: Location
+navigator: Navigator
 
 def postMessage(data: object) -> None: ...  # noqa: N802
 def addEventListener(name: str, listener: Callable[..., Any]) -> None: ...  # noqa: N802

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 TYPES = {
+    ".bin": "application/octet-stream",
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".json": "application/json",
@@ -25,7 +26,7 @@ TYPES = {
     ".zip": "application/zip",
 }
 
-PACKED = frozenset({".css", ".html", ".json", ".mjs", ".py", ".svg", ".wasm"})
+PACKED = frozenset({".bin", ".css", ".html", ".json", ".mjs", ".py", ".svg", ".wasm"})
 """What gets smaller by packing; zip archives and wheels are compressed already."""
 
 ZSTD_LEVEL = 19

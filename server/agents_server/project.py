@@ -12,6 +12,7 @@ from types import ModuleType
 from agents_core.errors import Unsupported
 
 WEB_TYPES = frozenset({".css", ".html", ".mjs", ".svg"})
+NOT_SERVED = frozenset({"node", "node_modules"})
 PYODIDE_FILES = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
 LOCK_FILE = "pyodide-lock.json"
 
@@ -44,7 +45,7 @@ class Project:
         files = [
             path
             for path in sorted(web.rglob("*"))
-            if path.suffix in WEB_TYPES and "node_modules" not in path.parts
+            if path.suffix in WEB_TYPES and not NOT_SERVED & set(path.relative_to(web).parts)
         ]
         return {"/": web / "index.html", **{f"/{f.relative_to(web).as_posix()}": f for f in files}}
 
@@ -68,6 +69,14 @@ class Project:
         """The version of Pyodide that is installed."""
         package = json.loads((self.pyodide() / "package.json").read_text(encoding="utf-8"))
         return str(package["version"])
+
+    def wheel(self) -> Path:
+        """This project's own wheel.
+
+        Raises:
+            Unsupported: it was not made yet.
+        """
+        return self.wheels()[0]
 
     def wheels(self) -> list[Path]:
         """The wheels that pages may install: this project's and micropip's.

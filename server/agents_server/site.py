@@ -12,6 +12,7 @@ from agents_server.assets import IMMUTABLE, REVALIDATE, Asset
 from agents_server.config import Config
 from agents_server.index import Index, Wheel, lock
 from agents_server.project import LOCK_FILE, PYODIDE_FILES, Example, Project
+from agents_server.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,16 @@ class Site:
                 assets[pyodide + name] = Asset.packed_once(folder / name, IMMUTABLE, store)
             locked = lock(folder / LOCK_FILE, [wheel.path for wheel in wheels], store)
             assets[pyodide + LOCK_FILE] = Asset.of(locked, ".json", REVALIDATE)
+        snapshot = Snapshot.of(project, config.pyodide_url)
+        if snapshot.path.exists():
+            assets[snapshot.url] = Asset.packed_once(snapshot.path, IMMUTABLE, store)
         files = {**project.pages(), **(example.pages() if example else {})}
         settings = {
             "version": VERSION,
             "space": config.space,
             "pyodide": pyodide,
             "wheel": next(w.url for w in wheels if w.project == "agents-core"),
+            "snapshot": snapshot.url,
             "index": "/simple/",
             "bytes": sum(len(asset.body) for path, asset in assets.items() if _at_boot(path)),
             "example": example.describe() if example else None,
@@ -75,4 +80,6 @@ class Site:
 
 def _at_boot(path: str) -> bool:
     """Whether a page downloads it by `fetch` at its start: what its progress bar counts."""
-    return path.endswith((".wasm", ".zip", ".json")) or path.startswith("/wheels/agents_core-")
+    return path.endswith((".bin", ".wasm", ".zip", ".json")) or path.startswith(
+        "/wheels/agents_core-"
+    )

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext
 
+from agents_server.project import Project
+from agents_server.snapshot import Snapshot
 from tests.app import App
 from tests.app_fixture import StartApp
 from tests.browser import chromium
@@ -43,6 +45,14 @@ def pyodide_029() -> Path:
     folder = ROOT / "build" / "pyodide-0.29" / "node_modules" / "pyodide"
     assert folder.is_dir(), "Pyodide 0.29 is not installed: run `make test`"
     return folder
+
+
+@pytest.fixture(scope="session")
+def snapshot() -> bytes:
+    """The snapshot that the project was built with; `make test` takes it."""
+    path = Snapshot.of(Project(ROOT)).path
+    assert path.is_file(), "no snapshot of this build: run `make wheel`, with Node on the PATH"
+    return path.read_bytes()
 
 
 @pytest.fixture(scope="session")

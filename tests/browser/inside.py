@@ -63,6 +63,7 @@ flags = ["-q", "-p", "no:cacheprovider", "--rootdir", "/project"]
 code = pytest.main([*flags, *PATHS], [collector])
 json.dumps({"code": int(code), **vars(collector)})
 """
+SNAPSHOT = "/snapshot.bin"
 RUN = "(order) => window.run(order)"
 
 Where = Literal["worker", "page"]
@@ -97,6 +98,7 @@ class Inside:
     url: str
     wheels: list[str]
     archives: list[str]
+    restored: bool
 
     @property
     def page(self) -> str:
@@ -108,6 +110,7 @@ class Inside:
         return {
             "pyodide": f"{self.url}/pyodide/",
             "wheels": [f"{self.url}/{name}" for name in self.wheels],
+            "snapshot": SNAPSHOT if self.restored else None,
             "archives": [[f"{self.url}/{name}.zip", f"/{name}"] for name in self.archives],
             "python": python,
             "where": where,
@@ -121,8 +124,16 @@ def pytest_of(*paths: str, before: str = "") -> str:
 
 
 @contextmanager
-def site(pyodide: Path, wheels: Iterable[Path], archives: Mapping[str, bytes]) -> Iterator[Inside]:
-    """Serve a Pyodide, wheels that are loaded with it, and archives by the folder they go to."""
+def site(
+    pyodide: Path,
+    wheels: Iterable[Path],
+    archives: Mapping[str, bytes],
+    snapshot: bytes = b"",
+) -> Iterator[Inside]:
+    """Serve a Pyodide, wheels that are loaded with it, and archives by the folder they go to.
+
+    With a snapshot, Python is restored from it as the page does; the first wheel is the one in it.
+    """
     found = {path.name: path for path in wheels}
     content: dict[str, Path | bytes] = {
         "/index.html": PAGE,
@@ -131,9 +142,11 @@ def site(pyodide: Path, wheels: Iterable[Path], archives: Mapping[str, bytes]) -
         **{f"/{name}.zip": archive for name, archive in archives.items()},
         **{f"/{name}": path for name, path in found.items()},
         **{f"/pyodide/{path.name}": path for path in pyodide.iterdir()},
+        **{f"/{path.name}": path for path in (ROOT / "web").glob("*.mjs")},
+        SNAPSHOT: snapshot,
     }
     with serve(content) as url:
-        yield Inside(url, list(found), list(archives))
+        yield Inside(url, list(found), list(archives), bool(snapshot))
 
 
 def tests(*paths: str) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 
 BOOT_MS = 60_000
+OWN_SNAPSHOT_S_MAX = 60
 
 KEPT = """
 async () => {
@@ -27,6 +28,11 @@ def open_page(page: Page, url: str) -> str:
     return own.get_attribute("data-node") or ""
 
 
+def started_from(page: Page) -> str | None:
+    """What Python started from: `snapshot` or `scratch`."""
+    return page.locator("html").get_attribute("data-from")
+
+
 def wait_until_kept(page: Page) -> None:
     """Wait until the service worker has all files."""
     expect(page.locator("html")).to_have_attribute("data-kept", "true", timeout=BOOT_MS)
@@ -36,6 +42,15 @@ def kept(page: Page) -> dict[str, str]:
     """What the browser keeps: the tag by path, where there is one."""
     found: dict[str, str] = page.evaluate(KEPT)
     return found
+
+
+def wait_for_own_snapshot(page: Page, name: str) -> None:
+    """Wait until this browser has taken the snapshot of that name itself."""
+    for _ in range(OWN_SNAPSHOT_S_MAX * 10):
+        if name in kept(page):
+            return
+        page.wait_for_timeout(100)  # nothing in the page tells
+    raise AssertionError("no snapshot was taken")
 
 
 def row(page: Page, agent: str) -> Locator:

@@ -16,6 +16,7 @@ from typing import Self
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agents_server.assets import IMMUTABLE, Asset
 from agents_server.config import Config
 from agents_server.http import application
 from agents_server.project import Example, Project
@@ -27,6 +28,18 @@ def gathered(example: Example | None = None, pages: dict[str, Path] | None = Non
     """What `agents up` would serve from this clone, and some more pages."""
     site = Site.gather(Project.find(), Config(), example)
     return replace(site, files={**site.files, **(pages or {})})
+
+
+def without_snapshot(site: Site) -> Site:
+    """As where the project was built without Node."""
+    assets = {path: file for path, file in site.assets.items() if not path.endswith(".bin")}
+    return replace(site, assets=assets)
+
+
+def with_snapshot(site: Site, body: bytes) -> Site:
+    """With another one than was taken."""
+    asset = Asset.of(body, ".bin", IMMUTABLE)
+    return replace(site, assets={**site.assets, site.settings["snapshot"]: asset})
 
 
 def with_file(site: Site, path: str, file: Path, text: str) -> Site:

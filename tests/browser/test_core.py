@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page
 
 from tests.browser import inside
@@ -12,11 +13,13 @@ MINUTES_MAX = 6
 TESTS = "tests/core"
 
 
+@pytest.mark.parametrize("start", ["scratch", "snapshot"])
 def test_the_core_passes_its_tests_in_the_browser(
-    page: Page, wheel: Path, hypothesis_wheel: Path, pyodide: Path
+    page: Page, wheel: Path, hypothesis_wheel: Path, pyodide: Path, snapshot: bytes, start: str
 ) -> None:
     page.set_default_timeout(MINUTES_MAX * 60_000)
-    with inside.site(pyodide, [wheel, hypothesis_wheel], inside.tests(TESTS)) as site:
+    archives, taken = inside.tests(TESTS), snapshot if start == "snapshot" else b""
+    with inside.site(pyodide, [wheel, hypothesis_wheel], archives, taken) as site:
         page.goto(site.page)
         page.locator("html[data-ready]").wait_for(state="attached")
         result = inside.Result.read(page.evaluate(inside.RUN, site.order(inside.pytest_of(TESTS))))

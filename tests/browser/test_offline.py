@@ -16,7 +16,7 @@ from agents_server.nats_server import NatsServer
 from agents_server.project import Project
 from agents_server.site import Site
 from tests.browser import chromium
-from tests.browser.page import kept, open_page, row, wait_until_kept
+from tests.browser.page import kept, open_page, row, started_from, wait_until_kept
 from tests.browser.served import Served, gathered, with_file
 
 ALL = """
@@ -33,7 +33,7 @@ async () => {
 
 
 @pytest.fixture(scope="module")
-def site() -> Site:
+def site(snapshot: bytes) -> Site:
     """What `agents up --example wordcount` serves: an example with a panel."""
     return gathered(Project.find().example("wordcount"))
 
@@ -76,6 +76,7 @@ def test_a_second_visit_asks_for_nothing_but_what_is_new(
 ) -> None:
     first_visit(page, served)
     node = open_page(page, served.url)
+    assert started_from(page) == "snapshot"
     assert asked_for(served) <= {"/config.json", "/sw.mjs"}
     expect(row(page, f"counter-{node}")).to_be_visible()
     assert complaints == []
@@ -160,6 +161,7 @@ def test_a_visit_without_the_server(page: Page, served: Served, complaints: list
     first_visit(page, served)
     served.stop()
     node = open_page(page, f"{served.url}?again")
+    assert started_from(page) == "snapshot"
     expect(row(page, f"counter-{node}")).to_have_attribute("data-state", "running")
     expect(page.get_by_test_id("example")).to_be_visible()
     assert page.evaluate("getComputedStyle(document.querySelector('.card')).padding") != "0px"
@@ -175,6 +177,7 @@ def test_a_server_that_is_as_good_as_away(page: Page, served: Served, answer: An
     first_visit(page, served)
     served.app = at_config(served.app, answer)
     open_page(page, served.url)
+    assert started_from(page) == "snapshot"
 
 
 def test_an_update_that_was_not_kept_whole_leaves_the_old_page(
@@ -207,6 +210,7 @@ def test_works_where_browsers_keep_nothing(browser_type: BrowserType, served: Se
     try:
         page = browser.new_page()
         open_page(page, served.url.replace("127.0.0.1", "lan.example"))
+        assert started_from(page) == "snapshot"
         expect(page.locator("html")).to_have_attribute("data-kept", "false")
     finally:
         browser.close()

@@ -14,7 +14,14 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from agents_server.nats_server import NatsServer
 from tests.app_fixture import StartApp
-from tests.browser.page import BOOT_MS, ask, open_page, row
+from tests.browser.page import (
+    BOOT_MS,
+    ask,
+    open_page,
+    row,
+    started_from,
+    wait_for_own_snapshot,
+)
 from tests.browser.site import serve
 
 COUNT_MS = 60_000
@@ -190,6 +197,10 @@ def test_takes_pyodide_from_elsewhere(page: Page, start_app: StartApp, pyodide: 
         app = start_app("--example", "hello", "--pyodide-url", f"{elsewhere}/")
         node = open_page(page, app.url)
         expect(row(page, f"greeter-{node}")).to_be_visible()
+        assert started_from(page) == "scratch"
+        wait_for_own_snapshot(page, app.get("/config.json")["snapshot"])
+        open_page(page, app.url)
+        assert started_from(page) == "snapshot"
 
 
 def flags(server: NatsServer) -> list[str]:

@@ -55,6 +55,7 @@ def test_the_policy_lets_the_page_connect_to_its_server_only(start_app: StartApp
         ("{pyodide}python_stdlib.zip", "application/zip"),
         ("{pyodide}pyodide-lock.json", "application/json"),
         ("{wheel}", "application/zip"),
+        ("{snapshot}", "application/octet-stream"),
     ],
 )
 def test_mime_types(start_app: StartApp, path: str, kind: str) -> None:
@@ -104,6 +105,7 @@ def test_the_pages_own_files_are_asked_for_again(start_app: StartApp) -> None:
         "//etc/passwd",
         "/views",
         "/package.json",
+        "/node/take_snapshot.mjs",
         "/node_modules/pyodide/package.json",
         "/examples/hello/hello.py",
         "/simple/nothing/",
@@ -117,7 +119,8 @@ def test_nothing_else_is_served(start_app: StartApp, path: str) -> None:
 def test_the_configuration_has_the_tag_of_every_file(start_app: StartApp) -> None:
     app = start_app("--no-nats", "--example", "hello")
     config = app.get("/config.json")
-    assert {"/", config["wheel"]} <= set(config["files"])
+    assert {"/", "/sw.mjs", config["wheel"], config["snapshot"]} <= set(config["files"])
+    assert "/node/take_snapshot.mjs" not in config["files"]
     for path in ("/", "/main.mjs", "/style.css", config["wheel"], *config["example"]["files"]):
         assert app.fetch(path)[1]["ETag"] == f'"{config["files"][path]}"'
 
