@@ -21,7 +21,7 @@ from benchmarks.suite import Results
 
 ROOT = Path(__file__).parents[1]
 RUNS = 5
-PARTS = ("local", "native", "jetstream", "python313", "memory", "tab")
+PARTS = ("local", "native", "jetstream", "python313", "memory", "tab", "boot")
 PYTHON_313 = ROOT / ".venv-3.13" / "bin" / "python"
 
 
@@ -90,6 +90,10 @@ def measure(parts: Sequence[str], runs: int, scale: float) -> Results:
                 from benchmarks import tab  # noqa: PLC0415 - needs what only one venv has
 
                 results |= tab.of_tab(server.websocket_url, runs, scale)
+            if "boot" in parts:
+                from benchmarks import boot  # noqa: PLC0415 - as above
+
+                results |= boot.of_boot(server.websocket_url, runs)
         finally:
             server.stop()
     return results

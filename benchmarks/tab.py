@@ -5,10 +5,7 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-import tempfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
 
@@ -60,28 +57,9 @@ def of_tab(url: str, runs: int, scale: float) -> Results:
     order = {"wheel": f"/{wheel.name}", "url": url, "runs": runs, "scale": scale}
     content["/order.json"] = json.dumps(order).encode()
     answers: Queue[bytes] = Queue()
-    with serve(content, answers.put) as site, _chromium(f"{site}/index.html"):
+    with serve(content, answers.put) as site, chromium.opened(f"{site}/index.html"):
         answer = json.loads(answers.get(timeout=MINUTES_MAX * 60))
     if "error" in answer:
         raise RuntimeError(answer["error"])
     found: Results = answer["results"]
     return found
-
-
-@contextmanager
-def _chromium(url: str) -> Iterator[None]:
-    """A browser that nobody looks into.
-
-    Playwright has it report each WebSocket message, which costs more than the message.
-    """
-    executable = chromium.executable()
-    if executable is None:
-        raise FileNotFoundError("no Chromium on the PATH: run `make browser`")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        flags = ["--headless", f"--user-data-dir={profile}", *chromium.ARGUMENTS]
-        process = subprocess.Popen([executable, *flags, url], stderr=subprocess.DEVNULL)
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait()

@@ -17,6 +17,8 @@ IN_FLIGHT = "requests, 64 in flight, per s"
 OUR_LOOP = "tab, our event loop"
 BACK = "one message there and back, µs"
 PULL = "pull and acknowledge 128 B, per s"
+OUR_PAGE, STOCK_BOOT = "boot, our page", "boot, loadPyodide and the import of the wheel"
+FIRST, SECOND, FURTHER = "first visit, µs", "second visit, µs", "further worker, µs"
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,9 @@ TARGETS = (
     Target(OUR_LOOP, "tab, Pyodide's event loop", loops.PING_PONG, 4),
     Target(OUR_LOOP, "tab, Pyodide's event loop", loops.SPAWN, 5),
     Target(OUR_LOOP, "local, event loop", loops.SLEEP, 0.7),
+    Target(OUR_PAGE, STOCK_BOOT, FIRST, 0.40),
+    Target(OUR_PAGE, STOCK_BOOT, SECOND, 0.30),
+    Target(OUR_PAGE, STOCK_BOOT, FURTHER, 0.25),
 )
 
 

@@ -28,12 +28,14 @@ PLACES = {
     "tab, bare WebSocket",
     "tab, local, agents",
     "tab, agents over WebSocket",
+    "boot, our page",
+    "boot, loadPyodide and the import of the wheel",
 }
 
 
 def test_the_command_gives_a_table_and_json(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
-    measured = ("local", "native", "jetstream", "memory", "tab")
+    measured = ("local", "native", "jetstream", "memory", "tab", "boot")
     parts = [flag for part in measured for flag in ("--only", part)]
     flags = ["--runs", "2", "--scale", "0.01", "--json", str(file)]
     command = [sys.executable, "-m", "benchmarks", *parts, *flags]

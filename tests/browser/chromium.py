@@ -10,6 +10,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -29,6 +32,29 @@ ARGUMENTS = [
 def executable() -> str | None:
     """The Chromium on the PATH; None means the one that Playwright downloaded for itself."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def opened(url: str, profile: str | None = None) -> Iterator[None]:
+    """A browser that nobody looks into, at a page that has its own way to answer.
+
+    Playwright has it report each WebSocket message, which costs more than the message.
+
+    Args:
+        url: of the page.
+        profile: the folder of its profile; a fresh one by default.
+    """
+    program = executable()
+    if program is None:
+        raise FileNotFoundError("no Chromium on the PATH: run `make browser`")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as fresh:
+        flags = ["--headless", f"--user-data-dir={profile or fresh}", *ARGUMENTS]
+        process = subprocess.Popen([program, *flags, url], stderr=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def install() -> bool:
