@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 PLACES = {
     "local, LocalBus",
     "local, agents",
+    "local, event loop",
     "native, our client over TCP",
     "native, our client over WebSocket",
     "native, nats-py",
@@ -27,6 +28,8 @@ PLACES = {
     "tab, nats.js",
     "tab, bare WebSocket",
     "tab, local, agents",
+    "tab, our event loop",
+    "tab, Pyodide's event loop",
     "tab, agents over WebSocket",
     "boot, our page",
     "boot, loadPyodide and the import of the wheel",
