@@ -308,12 +308,18 @@ class Cell:
         return None
 
     async def _complete(self, item: Item, pending: Awaitable[Any]) -> None:
+        deadline, timer = self.child.deadline, None
+        if deadline is not None and isinstance(item, Envelope):
+            timer = self._kill_after(deadline, f"a message took longer than {deadline} s")
         try:
             result = await pending
         except (Exception, asyncio.CancelledError) as error:
             self._failed(item, error)
         else:
             self._done(item, result)
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def _handle(self, envelope: Envelope) -> Any:
         """Call the handler of a message, or `on_message`."""

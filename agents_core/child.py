@@ -30,6 +30,8 @@ class Child:
         state: `memory`, a URL such as `file:./state`, or a backend.
         mailbox: messages that may wait.
         shutdown: seconds to end in order before it is killed.
+        deadline: seconds that the handling of one message may await before the agent is killed;
+            None for no bound.
 
     Raises:
         InvalidAgentId: the id can't be a token of a subject.
@@ -44,6 +46,7 @@ class Child:
     state: str | MemoryBackend = "memory"
     mailbox: int = MAILBOX_MAX
     shutdown: float = SHUTDOWN_S
+    deadline: float | None = None
 
     def __post_init__(self) -> None:
         if not (isinstance(self.cls, type) and issubclass(self.cls, Agent)):
@@ -52,6 +55,8 @@ class Child:
         _one_of("restart", self.restart, Restart)
         if self.mailbox < 1 or self.shutdown < 0:
             raise InvalidSpec("a mailbox holds at least 1 message, shutdown is at least 0 s")
+        if self.deadline is not None and self.deadline <= 0:
+            raise InvalidSpec("a deadline is more than 0 s")
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,7 @@ class Node:
         state: str | MemoryBackend = "memory",
         mailbox: int = MAILBOX_MAX,
         shutdown: float = SHUTDOWN_S,
+        deadline: float | None = None,
         max_restarts: int = 3,
         max_seconds: float = 5.0,
         **kwargs: Any,
@@ -150,6 +151,7 @@ class Node:
             state: see `Child`.
             mailbox: see `Child`.
             shutdown: see `Child`.
+            deadline: see `Child`.
             max_restarts: see `Supervisor`.
             max_seconds: see `Supervisor`.
             **kwargs: for the class.
@@ -160,7 +162,7 @@ class Node:
             ConnectionClosed: the node is closed.
             InvalidAgentId, InvalidSpec: see `Child`.
         """
-        child = Child(cls, id, args, kwargs, restart, state, mailbox, shutdown)
+        child = Child(cls, id, args, kwargs, restart, state, mailbox, shutdown, deadline)
         await self.supervise(
             Supervisor([child], name=id, max_restarts=max_restarts, max_seconds=max_seconds)
         )

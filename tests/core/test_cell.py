@@ -32,6 +32,19 @@ async def test_a_restarted_agent_has_its_state_and_its_mailbox() -> None:
         assert (await counter.info())["restarts"] == 1
 
 
+async def test_a_message_that_takes_longer_than_its_deadline_ends_the_agent() -> None:
+    async with connect("local://") as node:
+        events = Events(node)
+        counter = await node.spawn(Counter, "c", deadline=0.01)
+        with pytest.raises(RemoteError, match=r"Killed: a message took longer than 0\.01 s"):
+            await counter.ask("hang")
+        await events.wait("restarted")
+        before = sum(timer._callback is not None for timer in node.timers._heap)
+        assert await counter.ask(Add(1)) == 1
+        after = sum(timer._callback is not None for timer in node.timers._heap)
+        assert after == before, "the deadline of what was handled in time waits"
+
+
 class Stubborn(Agent):
     """Swallows its cancellation, once let go returns or raises."""
 

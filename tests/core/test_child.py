@@ -39,6 +39,7 @@ def test_ids_are_one_token_of_a_subject(name: Any) -> None:
         {"restart": "sometimes"},
         {"mailbox": 0},
         {"shutdown": -1},
+        {"deadline": 0},
     ],
 )
 def test_wrong_children(wrong: dict[str, Any]) -> None:
