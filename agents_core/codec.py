@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import types
 from collections.abc import Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from agents_core import jsonvalue
 from agents_core.errors import EncodeError, InvalidMessage
 from agents_core.jsonvalue import DEPTH_MAX
 
 _known: dict[str, type] = {}
+_read = json.JSONDecoder().decode
 
 
 def register(kind: type) -> None:
@@ -35,8 +38,48 @@ def encode(value: object) -> tuple[str, Any]:
     Raises:
         EncodeError: a part of it has no JSON form.
     """
+    if isinstance(value, Encoded):
+        return value.name, value.plain()
     name = type(value).__name__ if is_dataclass(value) else ""
     return name, _plain(value, DEPTH_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A message as it passes through: bytes that nobody on the way has to understand.
+
+    Args:
+        name: of its type; empty for plain JSON.
+        data: JSON that `of` made; empty for None.
+    """
+
+    name: str
+    data: bytes
+
+    @classmethod
+    def of(cls, value: object) -> Encoded:
+        """Encode a value; one that is encoded stays as it is.
+
+        Raises:
+            EncodeError: a part of it has no JSON form.
+        """
+        if isinstance(value, Encoded):
+            return value
+        name, plain = encode(value)
+        return cls(name, b"" if plain is None else jsonvalue.dumps(plain))
+
+    def plain(self) -> Any:
+        """The JSON value. It was checked when it was made, by this project's own code."""
+        return _read(self.data.decode()) if self.data else None
+
+    def decoded(self) -> Any:
+        """A value of its type, where that is known here.
+
+        Raises:
+            InvalidMessage: the type that is known here has other fields.
+        """
+        kind = known(self.name)
+        return self.plain() if kind is None else decode(kind, self.plain())
 
 
 def _plain(value: object, depth: int) -> Any:

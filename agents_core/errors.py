@@ -24,7 +24,8 @@ browser's `DOMException`, nats-py's own) are translated to these once, where the
     │   ├── AgentNotFound, AgentExists, AgentStopped, MailboxFull, AskTimeout
     │   ├── InvalidMessage, UnhandledMessage, EncodeError
     │   ├── RemoteError           a handler raised; type, message and traceback travel as text
-    │   └── RestartLimitReached
+    │   ├── RestartLimitReached
+    │   └── HostLost, HostFull    another interpreter that runs agents
     └── StateError
         ├── InvalidKey
         ├── StateCorrupt
@@ -356,6 +357,25 @@ class RestartLimitReached(AgentError):
     template: ClassVar[str] = (
         "supervisor {supervisor!r} gave up: more than {max_restarts} restarts in {max_seconds} s"
     )
+
+
+@dataclass(eq=False)
+class HostLost(AgentError):
+    """The interpreter that ran the agent is gone, or did not come up."""
+
+    host: str
+    reason: str
+    template: ClassVar[str] = "host {host!r}: {reason}"
+
+
+@dataclass(eq=False)
+class HostFull(AgentError):
+    """A host has as many of something as it may: agents, messages that wait, calls under way."""
+
+    host: str
+    limit: int
+    what: str
+    template: ClassVar[str] = "host {host!r} is full ({limit} {what})"
 
 
 class StateError(AgentsError):

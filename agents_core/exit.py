@@ -50,11 +50,18 @@ class Exit:
         text = _sendable("".join(traceback.format_exception(error)))[-TRACEBACK_CHARS_MAX:]
         return cls(Kind.ERROR, type(error).__name__, message, text)
 
-    def to_json(self) -> dict[str, str]:
-        """Its fields, without the traceback, which travels apart."""
+    def to_json(self, *, whole: bool = False) -> dict[str, str]:
+        """Its fields, as a rule without the traceback, which travels apart in an event."""
         fields = asdict(self)
-        del fields["traceback"]
+        if not whole:
+            del fields["traceback"]
         return fields
+
+    @classmethod
+    def from_json(cls, fields: dict[str, str]) -> Exit:
+        """What `to_json` gave."""
+        text = {name: value for name, value in fields.items() if name != "kind"}
+        return cls(Kind(fields["kind"]), **text)
 
 
 def _message(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import is_dataclass
 from typing import Any
 
 from agents_core import errors
@@ -16,6 +17,7 @@ _TRAVEL: dict[str, type[AgentsError]] = {
         errors.AgentNotFound,
         errors.AgentStopped,
         errors.EncodeError,
+        errors.HostFull,
         errors.InvalidKey,
         errors.InvalidMessage,
         errors.MailboxFull,
@@ -25,13 +27,32 @@ _TRAVEL: dict[str, type[AgentsError]] = {
         errors.UnhandledMessage,
     )
 }
-_CODES = {"AgentNotFound": 404, "UnhandledMessage": 404, "InvalidMessage": 400, "MailboxFull": 429}
+_INSIDE: dict[str, type[AgentsError]] = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, AgentsError) and is_dataclass(kind)
+}
+"""Between the interpreters of one node all of them mean the same on both sides: a `NotConnected`,
+for example, is about the node's own connection."""
+
+_CODES = {
+    "AgentNotFound": 404,
+    "UnhandledMessage": 404,
+    "InvalidMessage": 400,
+    "MailboxFull": 429,
+    "HostFull": 429,
+}
 
 
-def to_json(error: Exception) -> dict[str, Any]:
-    """What is sent in place of a reply's payload."""
-    name = type(error).__name__
-    data = error.data() if isinstance(error, AgentsError) and name in _TRAVEL else {}
+def to_json(error: Exception, *, inside: bool = False) -> dict[str, Any]:
+    """What is sent in place of a reply's payload.
+
+    Args:
+        error: which.
+        inside: it stays inside of this node, on its way to or from another interpreter.
+    """
+    name, kinds = type(error).__name__, _INSIDE if inside else _TRAVEL
+    data = error.data() if isinstance(error, AgentsError) and name in kinds else {}
     return {"error": {"name": name, "data": data, "message": str(error)}}
 
 
@@ -41,11 +62,12 @@ def headers(error: Exception) -> dict[str, str]:
     return error_headers(_CODES.get(name, 500), f"{name}: {error}")
 
 
-def from_json(payload: Any, agent: str) -> AgentsError:
+def from_json(payload: Any, agent: str, *, inside: bool = False) -> AgentsError:
     """The error that the other side named; a name that is not known becomes a `RemoteError`."""
     found = payload.get("error") if isinstance(payload, dict) else None
     found = found if isinstance(found, dict) else {}
-    kind, data = _TRAVEL.get(str(found.get("name"))), found.get("data")
+    kinds = _INSIDE if inside else _TRAVEL
+    kind, data = kinds.get(str(found.get("name"))), found.get("data")
     if kind is not None and isinstance(data, dict):
         with suppress(TypeError):  # other fields than ours: another version's error
             return kind(**data)

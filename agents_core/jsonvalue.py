@@ -25,6 +25,9 @@ _LONG_INT = b"0" * (INT_DIGITS_MAX + 1)
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
+_write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
 def dumps(value: object) -> bytes:
     """Encode as UTF-8 JSON without spaces.
 
@@ -34,8 +37,7 @@ def dumps(value: object) -> bytes:
     """
     check_depth(value)
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        data = text.encode()
+        data = _write(value).encode()
     except UnicodeEncodeError:
         raise EncodeError(type(value).__name__, "text with a lone surrogate") from None
     except (TypeError, ValueError, RecursionError) as error:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents_core import codec, jsonvalue
+from agents_core.codec import Encoded
 from agents_core.errors import EncodeError, InvalidMessage
 from agents_core.jsonvalue import DEPTH_MAX
 
@@ -242,3 +243,19 @@ def test_any_object_is_either_a_shape_or_refused(value: Any) -> None:
         assert isinstance(codec.decode(Shape, value), Shape)
     except InvalidMessage:
         return
+
+
+@given(shapes)
+def test_what_is_encoded_is_passed_on_as_it_is(shape: Shape) -> None:
+    codec.register(Shape)
+    encoded = Encoded.of(shape)
+    assert Encoded.of(encoded) is encoded
+    assert codec.encode(encoded) == ("Shape", encoded.plain())
+    assert encoded.decoded() == shape
+    assert Encoded("NoSuchType", encoded.data).decoded() == encoded.plain()
+
+
+def test_nothing_is_no_bytes() -> None:
+    assert Encoded.of(None) == Encoded("", b"")
+    assert Encoded.of(None).decoded() is None
+    assert Encoded("", b"null").plain() is None

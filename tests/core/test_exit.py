@@ -48,3 +48,9 @@ def test_an_exception_whose_text_raises_is_still_a_reason() -> None:
 
     reason = Exit.of(Nasty())
     assert (reason.type, reason.message) == ("Nasty", "<no text: RuntimeError>")
+
+
+def test_between_interpreters_it_travels_whole() -> None:
+    reason = Exit.of(ValueError("x"))
+    assert Exit.from_json(jsonvalue.loads(jsonvalue.dumps(reason.to_json(whole=True)))) == reason
+    assert Exit.from_json(reason.to_json()).traceback == ""

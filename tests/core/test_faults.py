@@ -18,6 +18,7 @@ from agents_core.nats.micro.request import DESCRIPTION_CHARS_MAX
         errors.AgentNotFound("a"),
         errors.AgentStopped("a"),
         errors.EncodeError("set", "no JSON"),
+        errors.HostFull("h", 5, "agents"),
         errors.InvalidKey("k", 512),
         errors.InvalidMessage("no"),
         errors.MailboxFull("a", 5),
@@ -64,3 +65,22 @@ def test_the_headers_are_those_of_a_nats_service() -> None:
     assert found["Nats-Service-Error"].startswith("ValueError: two lines x")
     assert len(found["Nats-Service-Error"]) == DESCRIPTION_CHARS_MAX
     assert found["Nats-Service-Error-Code"] == "500"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.AskTimeout("a", 1.5),
+        errors.NotConnected("nats://localhost:4222"),
+        errors.OutboundBufferFull(8),
+        errors.StorageError("state", "full"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_between_interpreters_of_a_node_every_error_is_made_again(error: AgentsError) -> None:
+    body = jsonvalue.dumps(faults.to_json(error, inside=True))
+    found = faults.from_json(jsonvalue.loads(body), "a", inside=True)
+    assert type(found) is type(error)
+    assert found.data() == error.data()
+    elsewhere = faults.from_json(jsonvalue.loads(jsonvalue.dumps(faults.to_json(error))), "a")
+    assert isinstance(elsewhere, RemoteError)
