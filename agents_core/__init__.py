@@ -20,6 +20,7 @@ from agents_core.errors import AgentsError
 from agents_core.events import Event
 from agents_core.exit import Exit
 from agents_core.handlers import every, on
+from agents_core.hosts.host import Host
 from agents_core.ids import AgentId
 from agents_core.localbus import LocalBus
 from agents_core.message import Message
@@ -43,6 +44,7 @@ __all__ = [
     "Event",
     "Exit",
     "Get",
+    "Host",
     "InMemoryBackend",
     "List",
     "LocalBus",

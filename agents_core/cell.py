@@ -19,8 +19,10 @@ from agents_core.context import Context
 from agents_core.errors import AgentsError, InvalidMessage, RemoteError, UnhandledMessage
 from agents_core.exit import NORMAL, SHUTDOWN, TRACEBACK_CHARS_MAX, Exit, Kind
 from agents_core.handlers import Refused
+from agents_core.hosts.host import INLINE
 from agents_core.ids import AgentId
 from agents_core.mailbox import Control, Envelope, Item, Mailbox
+from agents_core.state.actions import StateAction
 from agents_core.state.agent_state import AgentState
 from agents_core.state.backend import MemoryBackend
 from agents_core.timers import Timer
@@ -69,6 +71,11 @@ class Cell:
         self._timers: set[Timer] = set()
         self._ended: asyncio.Future[None] | None = None
 
+    @property
+    def host(self) -> str:
+        """In which interpreter it runs."""
+        return INLINE
+
     # -- life
 
     async def start(self, before: Exit | None = None) -> None:
@@ -90,8 +97,6 @@ class Cell:
             raise RemoteError(self.id, failed.type, failed.message, failed.traceback)
         self.phase = "running"
         self.restarts += before is not None
-        for seconds, name in self._instance.handlers.every:
-            self._every(seconds, getattr(self._instance, name))
         self._node.event(self, "started" if before is None else "restarted", before)
         self.wake()
 
@@ -112,7 +117,8 @@ class Cell:
                 self.phase = "failed"
         return failed
 
-    async def _hooks(self, before: Exit | None) -> None:
+    async def _hooks(self, before: Exit | None) -> Exit | None:
+        """Raises why it failed, or returns it; None when the instance is ready."""
         await self._node.listen(self)
         agent = self._agent = self.child.cls(*self.child.args, **self.child.kwargs)
         self._context = Context(self._node, self)
@@ -120,6 +126,9 @@ class Cell:
         if before is not None:
             await _maybe(agent.on_restart(before))
         await _maybe(agent.on_start())
+        for seconds, name in agent.handlers.every:
+            self._every(seconds, getattr(agent, name))
+        return None
 
     @property
     def _instance(self) -> Agent:
@@ -229,6 +238,10 @@ class Cell:
         self.mailbox.put_control(Control(action, future))
         self.wake()
         return await future
+
+    async def act(self, action: StateAction) -> Any:
+        """Do something with the state, between two messages; raises what `control` does."""
+        return await self.control(lambda: self.state.handle(action))
 
     def runs(self, task: asyncio.Task[Any] | None) -> bool:
         """Whether `task` is the one in which this agent handles its messages."""
@@ -407,13 +420,13 @@ async def _maybe(result: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-def _outcome(task: asyncio.Task[None]) -> Exit | None:
+def _outcome(task: asyncio.Task[Exit | None]) -> Exit | None:
     """Why a finished task failed; None if it did not."""
     error = asyncio.CancelledError() if task.cancelled() else task.exception()
-    return Exit.of(error) if error else None
+    return Exit.of(error) if error else task.result()
 
 
-def _abandon(task: asyncio.Task[None]) -> None:
+def _abandon(task: asyncio.Task[Any]) -> None:
     """Cancel a task, and never mind what it raises."""
     task.cancel()
     task.add_done_callback(lambda done: done.cancelled() or done.exception())

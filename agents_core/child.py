@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from agents_core.agent import Agent
 from agents_core.errors import InvalidSpec
+from agents_core.hosts.host import INLINE, Host
 from agents_core.ids import AgentId, agent_id
 from agents_core.restart import Restart, Strategy
 from agents_core.state.backend import MemoryBackend
@@ -30,11 +31,14 @@ class Child:
         state: `memory`, a URL such as `file:./state`, or a backend.
         mailbox: messages that may wait.
         shutdown: seconds to end in order before it is killed.
+        host: `inline`, in this interpreter; `worker`, in one of its own, which can be ended
+            whatever it does; the name of one that several agents share; or a `Host` with bounds.
+            Its class is then imported there by name, and `args` and `kwargs` are JSON.
         deadline: seconds that the handling of one message may await before the agent is killed;
-            None for no bound.
+            None for no bound. One that does not await is the host's to end: see `Host.answer`.
 
     Raises:
-        InvalidAgentId: the id can't be a token of a subject.
+        InvalidAgentId: the id, or the host's name, can't be a token of a subject.
         InvalidSpec: another value makes no sense.
     """
 
@@ -46,6 +50,7 @@ class Child:
     state: str | MemoryBackend = "memory"
     mailbox: int = MAILBOX_MAX
     shutdown: float = SHUTDOWN_S
+    host: str | Host = INLINE
     deadline: float | None = None
 
     def __post_init__(self) -> None:
@@ -57,6 +62,7 @@ class Child:
             raise InvalidSpec("a mailbox holds at least 1 message, shutdown is at least 0 s")
         if self.deadline is not None and self.deadline <= 0:
             raise InvalidSpec("a deadline is more than 0 s")
+        Host.of(self.host)
 
 
 @dataclass(frozen=True)

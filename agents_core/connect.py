@@ -25,7 +25,7 @@ def connect(url: str | None = None, **options: Any) -> Connecting:
         url: `nats://`, `tls://` (a server), `ws://`, `wss://` (a tab, or a server behind a proxy),
             or `local://` for no server at all; nodes of one process that name the same
             `local://name` share it. By default what the environment or the page says.
-        **options: `name`, `space` and `root` of `Node`; the rest is for the bus, see
+        **options: `name`, `space`, `root` and `hosts` of `Node`; the rest is for the bus, see
             `agents_core.nats.Options`.
 
     Raises:
@@ -46,7 +46,9 @@ class Connecting:
 
     async def _open(self) -> Node:
         options = dict(self._options)
-        own = {key: options.pop(key) for key in ("name", "space", "root") if key in options}
+        own = {
+            key: options.pop(key) for key in ("name", "space", "root", "hosts") if key in options
+        }
         url = self._url if self._url is not None else platform.current().default_url()
         bus: Bus
         if url.startswith("local://"):

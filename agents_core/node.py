@@ -27,6 +27,10 @@ from agents_core.errors import (
 )
 from agents_core.events import Event
 from agents_core.exit import Exit
+from agents_core.hosts.host import INLINE, Host
+from agents_core.hosts.hosted import HostedCell
+from agents_core.hosts.pipe import Opener
+from agents_core.hosts.registry import Hosts
 from agents_core.ids import agent_id, unique
 from agents_core.nats.msg import Msg
 from agents_core.nats.subject import check_subject
@@ -66,13 +70,22 @@ class Node:
         name: unique in the space; a random one by default.
         space: nodes of one space see one another; subjects begin with `acore.<space>`.
         root: the beginning of all subjects instead.
+        hosts: starts other interpreters for agents; the platform's by default.
 
     Raises:
         InvalidAgentId: the name or the space can't be a token of a subject.
         InvalidSubject: the root is no subject.
     """
 
-    def __init__(self, bus: Bus, *, name: str = "", space: str = "default", root: str = "") -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        name: str = "",
+        space: str = "default",
+        root: str = "",
+        hosts: Opener | None = None,
+    ) -> None:
         self.host = "browser" if sys.platform == "emscripten" else "server"
         self.name = agent_id(name or f"{self.host}-{unique(6)}")
         self.root = root or f"acore.{agent_id(space)}"
@@ -81,6 +94,7 @@ class Node:
         self.bus = bus
         self.timers = Timers()
         self.router = Router(bus, self.root, self.name, self.timers, self._control)
+        self.hosts = Hosts(self, hosts)
         self.recent: deque[Event] = deque(maxlen=EVENTS_MAX)
         self._trees: list[Tree] = []  # the top ones, as they were started
         self._memory = InMemoryBackend()
@@ -136,6 +150,7 @@ class Node:
         state: str | MemoryBackend = "memory",
         mailbox: int = MAILBOX_MAX,
         shutdown: float = SHUTDOWN_S,
+        host: str | Host = INLINE,
         deadline: float | None = None,
         max_restarts: int = 3,
         max_seconds: float = 5.0,
@@ -151,6 +166,7 @@ class Node:
             state: see `Child`.
             mailbox: see `Child`.
             shutdown: see `Child`.
+            host: see `Child`.
             deadline: see `Child`.
             max_restarts: see `Supervisor`.
             max_seconds: see `Supervisor`.
@@ -162,7 +178,7 @@ class Node:
             ConnectionClosed: the node is closed.
             InvalidAgentId, InvalidSpec: see `Child`.
         """
-        child = Child(cls, id, args, kwargs, restart, state, mailbox, shutdown, deadline)
+        child = Child(cls, id, args, kwargs, restart, state, mailbox, shutdown, host, deadline)
         await self.supervise(
             Supervisor([child], name=id, max_restarts=max_restarts, max_seconds=max_seconds)
         )
@@ -198,7 +214,11 @@ class Node:
         """Make the cell of a child and take its id; called by supervisors."""
         if child.id in self.router.cells:
             raise AgentExists(child.id)
-        cell = Cell(self, child, self._backend(child.state), owner)
+        backend, host = self._backend(child.state), Host.of(child.host)
+        if host is None:
+            cell = Cell(self, child, backend, owner)
+        else:
+            cell = HostedCell(self, child, backend, owner, host)
         self.router.cells[child.id] = cell
         return cell
 
@@ -252,7 +272,7 @@ class Node:
                 return self.describe(cell)
             case "state":
                 action = actions.from_json(body.get("state"))
-                return await cell.control(lambda: cell.state.handle(action))
+                return await cell.act(action)
             case other:
                 raise InvalidMessage(f"no control action {other!r}")
 
@@ -268,6 +288,7 @@ class Node:
             "handled": cell.handled,
             "restarts": cell.restarts,
             "supervisor": cell.owner.path,
+            "host": cell.host,
         }
 
     def info(self) -> NodeInfo:
@@ -406,6 +427,7 @@ class Node:
             finally:
                 self._announcer.stop()
                 self._announce(left=True)
+                await self.hosts.close()
                 self.timers.close()
 
     async def __aenter__(self) -> Self:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from agents_core.bus import Bus
+    from agents_core.hosts.host import Host
+    from agents_core.hosts.pipe import Pipe, Receiver
     from agents_core.nats.nkeys import Seed, Signer
     from agents_core.nats.transport import Dialer
     from agents_core.state.backend import MemoryBackend
@@ -60,6 +62,15 @@ class Platform(Protocol):
         Raises:
             OSError: it can't be read.
             Unsupported: there are no files here.
+        """
+        ...
+
+    async def open_host(self, spec: Host, receiver: Receiver) -> Pipe:
+        """Start another interpreter with an `agents_core.hosts.guest.Guest` in it.
+
+        Raises:
+            Unsupported: nothing here can.
+            TransportError: it could not be started.
         """
         ...
 

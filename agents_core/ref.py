@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agents_core.state import actions
 from agents_core.state.actions import StateAction
 
 if TYPE_CHECKING:
     from agents_core.ids import AgentId
-    from agents_core.router import Router
 
 ASK_S = 5.0
 """Seconds that `ask` waits by default, as gen_server's call does."""
+
+
+class Carrier(Protocol):
+    """Who gets messages to an agent: the node's router, or a host's passage to it."""
+
+    def tell(self, to: str, payload: Any, sender: str) -> None:
+        """See `AgentRef.tell`."""
+        ...
+
+    async def ask(self, to: str, payload: Any, sender: str, timeout: float) -> Any:
+        """See `AgentRef.ask`."""
+        ...
+
+    async def control(self, to: str, body: dict[str, Any], sender: str) -> Any:
+        """Stop, kill, info or state, as `body` says."""
+        ...
 
 
 class AgentRef:
@@ -24,7 +39,7 @@ class AgentRef:
 
     __slots__ = ("_router", "_sender", "id")
 
-    def __init__(self, id: AgentId, router: Router, sender: str) -> None:
+    def __init__(self, id: AgentId, router: Carrier, sender: str) -> None:
         self.id = id
         self._router = router
         self._sender = sender

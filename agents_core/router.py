@@ -73,13 +73,7 @@ class Router:
         if cell is None:
             body, headers = _encode(Message(sender, to, None), payload)
             return _decode(await self._request("to", to, body, headers, timeout), to)
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        cell.put(Envelope(payload, sender, future))
-        timer = self._timers.after(timeout, lambda: _expire(future, to, timeout))
-        try:
-            return await future
-        finally:
-            timer.cancel()
+        return await ask_cell(cell, payload, sender, timeout, self._timers)
 
     async def control(self, to: str, body: dict[str, Any], sender: str) -> Any:
         """Stop, kill, state, info: by subjects of their own, never out of a message's payload."""
@@ -201,6 +195,18 @@ def _decode(msg: Msg, agent: str) -> Any:
     return payload if kind is None else codec.decode(kind, payload)
 
 
-def _expire(future: asyncio.Future[Any], to: str, timeout: float) -> None:
+async def ask_cell(cell: Cell, payload: Any, sender: str, timeout: float, timers: Timers) -> Any:
+    """Ask an agent of this interpreter; raises what `AgentRef.ask` does."""
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    cell.put(Envelope(payload, sender, future))
+    timer = timers.after(timeout, lambda: expire(future, cell.id, timeout))
+    try:
+        return await future
+    finally:
+        timer.cancel()
+
+
+def expire(future: asyncio.Future[Any], to: str, timeout: float) -> None:
+    """The deadline of an ask: raise, unless it was answered."""
     if not future.done():
         future.set_exception(AskTimeout(to, timeout))

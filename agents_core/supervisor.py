@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agents_core.cell import Cell
 from agents_core.child import Supervisor
 from agents_core.errors import AgentsError, RestartLimitReached
-from agents_core.exit import SHUTDOWN, Exit
+from agents_core.exit import SHUTDOWN, Exit, Kind
 from agents_core.restart import Intensity, Restart, affected, wants_restart
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Tree:
         self.children: list[Cell | Tree] = []
         self._node = node
         self._intensity = Intensity(spec.max_restarts, spec.max_seconds)
+        self._killed: Exit | None = None
         self._lock = asyncio.Lock()
         self._unwanted: set[Cell] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -163,8 +164,12 @@ class Tree:
         for other in [o for o in todo if o is not child and o.restart == "temporary"]:
             todo.remove(other)
             self._remove(other)  # S8: ended because of a sibling, it does not come back
+        counted = reason.kind is Kind.KILLED and reason is self._killed
+        self._killed = reason  # the death of a host is one failure, however many were in there
         while todo and self.phase == "running":
-            self._intensity = self._intensity.restarted(self._node.timers.now())
+            if not counted:
+                self._intensity = self._intensity.restarted(self._node.timers.now())
+            counted = False
             if self._intensity.exceeded:
                 await self._give_up()
                 return

@@ -189,6 +189,7 @@ async def test_info(remote: bool) -> None:
             "handled": 1,
             "restarts": 0,
             "supervisor": "c",
+            "host": "inline",
         }
 
 

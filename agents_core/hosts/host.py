@@ -1,0 +1,86 @@
+"""Where a child runs: in this interpreter, or in another one with bounds of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agents_core.errors import InvalidSpec
+from agents_core.ids import agent_id
+
+INLINE = "inline"
+WORKER = "worker"
+
+AGENTS_MAX = 100
+"""Agents in one host: all of them die with it."""
+
+MAILBOX_MAX = 10_000
+"""Messages that wait for the agents of one host, all of them together."""
+
+HEAP_BYTES = 1024**3
+"""Memory of a host; what a tab's Python takes it never gives back, and at 4 GiB it can't go on."""
+
+HEAP_BYTES_MIN = 64 * 1024**2
+"""A Python of its own takes about half of that before it runs anything."""
+
+ANSWER_S = 2.0
+"""Seconds without any sign of life after which a host is taken for hung."""
+
+ANSWER_S_MIN = 0.02
+START_S = 60.0
+"""Seconds for an interpreter to come up: a tab's first one has to be downloaded."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """Another interpreter: a worker of the page, or a process. `terminate` ends it for certain.
+
+    Args:
+        name: children that give the same name share it, and its death; empty for one of its own.
+        agents: how many it takes.
+        mailbox: messages that may wait for all of its agents together.
+        heap: bytes. It is replaced when it has more; an allocation beyond a quarter above that
+            fails with MemoryError, which ends it too.
+        answer: seconds without a sign of life, as in an endless loop, after which it is replaced.
+            A handler that computes for longer without awaiting needs more.
+        start: seconds for it to come up.
+        environment: variables that a process has beside those that any program needs.
+        packages: what a tab's host installs: wheels by URL, or names that Pyodide knows.
+
+    Raises:
+        InvalidAgentId: the name can't be a token.
+        InvalidSpec: another value makes no sense.
+    """
+
+    name: str = ""
+    agents: int = AGENTS_MAX
+    mailbox: int = MAILBOX_MAX
+    heap: int = HEAP_BYTES
+    answer: float = ANSWER_S
+    start: float = START_S
+    environment: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.name:
+            agent_id(self.name)
+        if self.name in {INLINE, WORKER}:
+            raise InvalidSpec(f"a host can't be called {self.name!r}")
+        if self.agents < 1 or self.mailbox < 1 or self.start <= 0:
+            raise InvalidSpec("a host takes at least 1 agent and 1 message, and some time to start")
+        if self.heap < HEAP_BYTES_MIN or self.answer < ANSWER_S_MIN:
+            least = f"{HEAP_BYTES_MIN} bytes and {ANSWER_S_MIN} s to answer"
+            raise InvalidSpec(f"a host needs at least {least}")
+
+    @classmethod
+    def of(cls, where: str | Host) -> Host | None:
+        """What `Child.host` says; None for this interpreter."""
+        if isinstance(where, Host):
+            return where
+        if where == INLINE:
+            return None
+        return cls() if where == WORKER else cls(where)
+
+    @property
+    def wall(self) -> int:
+        """Bytes beyond which nothing can be allocated: what is between is for noticing it."""
+        return self.heap + self.heap // 4

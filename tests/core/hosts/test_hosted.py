@@ -1,0 +1,246 @@
+"""Agents in other interpreters, by hosts that a test can freeze, fill and kill."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from agents_core import Agent, Child, Supervisor, on
+from agents_core.codec import register
+from agents_core.errors import (
+    AgentStopped,
+    EncodeError,
+    HostFull,
+    InvalidMessage,
+    InvalidSpec,
+    MailboxFull,
+    RemoteError,
+)
+from agents_core.exit import Exit, Kind
+from agents_core.hosts import passage
+from agents_core.hosts.host import Host
+from agents_core.testing.hosts.agents import Adder, Caller, Increase, Reached
+from agents_core.testing.hosts.fake import FakeKit
+from tests.core.sample import until
+
+
+@pytest.mark.parametrize(
+    ("args", "error"), [((object(),), EncodeError), ((float("nan"),), EncodeError)]
+)
+async def test_arguments_are_json(args: Any, error: type[Exception]) -> None:
+    async with FakeKit.made() as kit:
+        with pytest.raises(error):
+            await kit.spawn(Adder, *args)
+        assert kit.hosts.opened == 0
+        assert not kit.node.router.cells
+        assert not kit.node.hosts.info()
+
+
+async def test_a_class_needs_a_name() -> None:
+    class Local(Agent):
+        pass
+
+    async with FakeKit.made() as kit:
+        with pytest.raises(InvalidSpec):
+            await kit.spawn(Local)
+        assert not kit.node.hosts.info()
+
+
+async def test_a_full_host_takes_nobody_and_stays_as_it_is() -> None:
+    async with FakeKit.made() as kit:
+        small = Host("small", agents=1)
+        children = [Child(Adder, name, host=small) for name in "ab"]
+        with pytest.raises(HostFull):
+            await kit.node.supervise(Supervisor([*children]))
+        assert not kit.node.router.cells
+        assert not kit.node.hosts.info()
+        await kit.node.spawn(Adder, "a", host=small)
+        with pytest.raises(HostFull):
+            await kit.node.spawn(Adder, "b", host=small)
+        assert kit.node.hosts.info()["small"]["agents"] == ["a"]
+
+
+async def test_agents_of_one_name_share_an_interpreter_and_its_end() -> None:
+    async with FakeKit.made() as kit:
+        one, two = await kit.spawn(Adder), await kit.spawn(Adder)
+        own = await kit.spawn(Adder, host="own")
+        assert kit.hosts.of(one.id) is kit.hosts.of(two.id)
+        assert kit.hosts.of(own.id) is not kit.hosts.of(one.id)
+        assert kit.hosts.opened == 2
+        await one.stop()
+        assert len(kit.hosts.running) == 2
+        await two.stop()
+        await own.stop()
+        await until(lambda: not kit.hosts.running)
+        assert not kit.node.hosts.info()
+
+
+async def test_starts_at_the_same_time_open_one_interpreter() -> None:
+    async with FakeKit.made() as kit:
+        await asyncio.gather(*(kit.spawn(Adder) for _ in range(5)))
+        assert kit.hosts.opened == 1
+
+
+async def test_what_dies_by_itself_has_its_reason() -> None:
+    async with FakeKit.made() as kit:
+        adder = await kit.spawn(Adder)
+        kit.hosts.of(adder.id).die("struck by lightning")
+        crash = await kit.event("crashed", adder)
+        assert crash.reason == Exit(Kind.KILLED, "Killed", "struck by lightning")
+        await kit.event("restarted", adder)
+        assert await adder.ask("before") == ["killed", "Killed", "struck by lightning"]
+
+
+async def test_an_agent_that_runs_out_of_memory_ends_its_host() -> None:
+    async with FakeKit.made() as kit:
+        greedy, beside = await kit.spawn(Greedy), await kit.spawn(Adder)
+        with pytest.raises(RemoteError, match="MemoryError"):
+            await greedy.ask("too much")
+        for ref in (greedy, beside):
+            crash = await kit.event("crashed", ref)
+            assert crash.reason is not None
+            assert crash.reason.message.startswith("heap ceiling")
+            await kit.event("restarted", ref)
+        with pytest.raises(RemoteError, match="Killed: heap ceiling"):
+            await kit.spawn(Greedy, at_once=True, max_restarts=0)
+
+
+class Greedy(Agent):
+    def __init__(self, at_once: bool = False) -> None:
+        if at_once:
+            raise MemoryError
+
+    @on("too much")
+    def too_much(self) -> None:
+        raise MemoryError
+
+
+async def test_one_that_says_nonsense_is_replaced() -> None:
+    async with FakeKit.made() as kit:
+        adder = await kit.spawn(Adder)
+        kit.hosts.of(adder.id).guest._channel.post("nonsense")
+        crash = await kit.event("crashed", adder)
+        assert crash.reason is not None
+        assert "makes no sense" in crash.reason.message
+        await kit.event("restarted", adder)
+
+
+async def test_what_it_sends_when_it_does_not_listen_waits() -> None:
+    async with FakeKit.made() as kit:
+        adder = await kit.spawn(Adder)
+        host = kit.hosts.of(adder.id)
+        host.frozen = True
+        asking = asyncio.create_task(adder.ask(Increase(1)))
+        await asyncio.sleep(0)
+        host.thaw()
+        assert await asking == 1
+
+
+@pytest.mark.parametrize("host", ["own", "a"])
+async def test_a_kill_while_it_starts(host: str) -> None:
+    async with FakeKit.made() as kit:
+        await kit.spawn(Adder)
+        cells = kit.node.router.cells
+        starting = asyncio.create_task(kit.spawn(Sleeper, host=host, max_restarts=0))
+        await until(lambda: len(cells) == 2)
+        cell = list(cells.values())[1]
+        await until(lambda: cell._killed)
+        await kit.node.agent(cell.id).kill("not today")
+        with pytest.raises(RemoteError, match="not today"):
+            await starting
+        assert len(cells) == 1
+
+
+class Sleeper(Agent):
+    async def on_start(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+
+async def test_closing_the_node_while_a_host_starts() -> None:
+    async with FakeKit.made() as kit:
+        starting = asyncio.create_task(kit.spawn(Sleeper))
+        await until(lambda: kit.hosts.opened)
+        await kit.node.close()
+        with pytest.raises(RemoteError):
+            await starting
+        assert not kit.hosts.running
+
+
+async def test_a_kill_of_one_that_has_ended_does_nothing() -> None:
+    async with FakeKit.made() as kit:
+        adder = await kit.spawn(Adder)
+        cell = kit.node.router.cells[adder.id]
+        await adder.stop()
+        cell.kill("late")
+        assert cell.phase == "stopped"
+
+
+async def test_an_exit_of_an_instance_that_was_given_up_is_not_the_next_one_s() -> None:
+    async with FakeKit.made() as kit:
+        adder = await kit.spawn(Adder)
+        await kit.spawn(Adder)
+        cell: Any = kit.node.router.cells[adder.id]
+        cell.exited(0, Exit(Kind.NORMAL))
+        assert cell.phase == "running"
+        assert await adder.ask(Increase(1)) == 1
+
+
+async def test_an_exit_that_comes_before_the_start_has_been_noticed() -> None:
+    async with FakeKit.made() as kit:
+        brief = await kit.spawn(Brief, restart="temporary")
+        await kit.event("started", brief)
+        stopped = await kit.event("stopped", brief)
+        assert stopped.reason == Exit(Kind.NORMAL)
+
+
+class Brief(Agent):
+    def on_start(self) -> None:
+        self.ctx.stop()
+
+
+async def test_a_mailbox_beside_it_has_a_bound() -> None:
+    async with FakeKit.made() as kit:
+        adder = await kit.spawn(Adder, 0, False, mailbox=5)
+        await kit.spawn(Caller)
+        router = kit.hosts.of(adder.id).guest.router
+        for _ in range(5):
+            router.tell(adder.id, Increase(1), "x")
+        with pytest.raises(MailboxFull, match="5 messages"):
+            router.tell(adder.id, Increase(1), "x")
+        with pytest.raises(MailboxFull):
+            await router.ask(adder.id, Increase(1), "x", 1.0)
+        for _ in range(passage.WINDOW):  # what comes from the parent has a place of its own
+            adder.tell(Increase(1))
+        assert await adder.ask("total") == Reached(5 + passage.WINDOW)
+
+
+async def test_a_reply_of_another_version_of_its_type_is_told() -> None:
+    async with FakeKit.made() as kit:
+        adder = await kit.spawn(Adder)
+
+        @dataclass
+        class Reached2:
+            other: str
+
+        register(type("Reached", (Reached2,), {}))
+        try:
+            with pytest.raises(InvalidMessage):
+                await adder.ask("total")
+        finally:
+            register(Reached)
+
+
+async def test_who_waits_is_told_when_the_agent_goes() -> None:
+    async with FakeKit.made() as kit:
+        adder = await kit.spawn(Adder, shutdown=0.01)
+        await kit.spawn(Adder)
+        await kit.waiting(adder)
+        asks = [asyncio.create_task(adder.ask(Increase(1))) for _ in range(2 * passage.WINDOW)]
+        await asyncio.sleep(0)
+        await adder.stop()
+        results = await asyncio.gather(*asks, return_exceptions=True)
+        assert {type(result) for result in results} == {AgentStopped}
+        assert kit.node.hosts.info()["a"]["waiting"] == 0
