@@ -16,10 +16,20 @@ from agents_core.nats.servers import parse_url
 from agents_core.state.backend import MemoryBackend
 from agents_server import files
 from agents_server.dialer import dialer
+from agents_server.host_process import open_host
 from agents_server.nats_py import NatsPyBus
 from agents_server.nkeys import Key
 
-__all__ = ["NAME", "connect_bus", "default_url", "dialer", "open_backend", "read_file", "signer"]
+__all__ = [
+    "NAME",
+    "connect_bus",
+    "default_url",
+    "dialer",
+    "open_backend",
+    "open_host",
+    "read_file",
+    "signer",
+]
 
 NAME = "server"
 FILE_BYTES_MAX = 1024 * 1024
