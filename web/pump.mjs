@@ -1,5 +1,5 @@
-// A WebSocket's bytes to Python and back, by memory that both sides see: to hand over an object for
-// each message costs more than a small message does.
+// Bytes of a WebSocket, or a port of another worker, to Python and back, by memory that both sides see:
+// to hand over an object for each message costs more than a small message does.
 //
 // What arrives is handed over once per batch, as entering Python is what costs most. The first
 // message after a pause goes on at once. Those that come while Python is at work wait, and so do
@@ -29,7 +29,7 @@ function bytesOf(buffer) {
 }
 
 /**
- * Share two buffers of Python's with all WebSockets of this worker.
+ * Share two buffers of Python's with all WebSockets and ports of this worker.
  *
  * Returns `pump(socket, arrived)`, which from then on calls `arrived` with the number of bytes in
  * `inbound`, again and again if they do not fit; `socket.onmessage = null` ends it. A text message,

@@ -4,6 +4,7 @@
 // (`agents_browser.tab`) and waits until Python is there. What goes to the page as an object is
 // {module}: Pyodide's compiled code, for further workers.
 
+import { hosts } from "./hosts.mjs";
 import { share } from "./pump.mjs";
 import { startPython } from "./python.mjs";
 
@@ -47,6 +48,7 @@ async function boot({ config, nats, module }) {
   if (!module) postMessage({ module: started.module });
   const { pyodide, from } = started;
   pyodide.registerJsModule("agents_pump", { share });
+  pyodide.registerJsModule("agents_hosts", hosts(config, started.module));
   enter("starting", { from });
   const settings = {
     nats: nats ?? config.nats,

@@ -9,6 +9,7 @@ import js
 
 from agents_browser.nkeys import Key
 from agents_browser.websocket import SCHEMES, BrowserDialer
+from agents_browser.worker import open_host
 from agents_core.bus import Bus
 from agents_core.errors import Unsupported
 from agents_core.nats.client import Client
@@ -17,7 +18,16 @@ from agents_core.nats.options import Options
 from agents_core.nats.servers import parse_url
 from agents_core.state.backend import MemoryBackend
 
-__all__ = ["NAME", "connect_bus", "default_url", "dialer", "open_backend", "read_file", "signer"]
+__all__ = [
+    "NAME",
+    "connect_bus",
+    "default_url",
+    "dialer",
+    "open_backend",
+    "open_host",
+    "read_file",
+    "signer",
+]
 
 NAME = "browser"
 WEBSOCKET_PORT = 8080

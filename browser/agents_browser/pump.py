@@ -1,4 +1,4 @@
-"""How bytes get from a browser's WebSocket into Python, and out of it."""
+"""How bytes get from a browser's WebSocket, or a worker's port, into Python, and out of it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ MESSAGE_BYTES_MAX = 64 * 1024
 INBOUND_BYTES = 256 * 1024
 """What is handed over at once; more comes in parts. It is held for as long as Python runs."""
 
-
+Source: TypeAlias = "js.WebSocket | js.MessagePort"
 Bytes: TypeAlias = bytes | bytearray | memoryview[Any]
 
 
 class Pump(Protocol):
-    """Moves the bytes of all WebSockets."""
+    """Moves the bytes of all WebSockets and ports."""
 
-    def listen(
-        self, websocket: js.WebSocket, arrived: Callable[[bytes | str], None]
-    ) -> JsDoubleProxy:
-        """Call `arrived` with what comes, a text message as it is, until `onmessage` is unset.
+    def listen(self, source: Source, arrived: Callable[[Any], None]) -> JsDoubleProxy:
+        """Call `arrived` with the bytes that come until `onmessage` is unset.
+
+        A text message, which no peer of ours sends, is passed on as it is.
 
         Returns:
             What has to be destroyed after that.
@@ -45,16 +45,14 @@ class Pump(Protocol):
 class Copies:
     """One call and one object of JavaScript's per message: works anywhere, as in a notebook."""
 
-    def listen(
-        self, websocket: js.WebSocket, arrived: Callable[[bytes | str], None]
-    ) -> JsDoubleProxy:
+    def listen(self, source: Source, arrived: Callable[[Any], None]) -> JsDoubleProxy:
         """See `Pump`."""
 
         def on_message(event: js.MessageEvent) -> None:
             data = event.data
             arrived(data if isinstance(data, str) else data.to_bytes())
 
-        websocket.onmessage = proxy = create_proxy(on_message)
+        source.onmessage = proxy = create_proxy(on_message)
         return proxy
 
     def send(self, websocket: js.WebSocket, data: Bytes) -> int:
@@ -66,7 +64,7 @@ class Copies:
 class Shared:
     """Memory that JavaScript sees too, and one call per batch of messages.
 
-    A call is over before another can begin, so two buffers do for all WebSockets.
+    A call is over before another can begin, so two buffers do for all of them.
 
     Args:
         share: the function of `web/pump.mjs`.
@@ -76,12 +74,10 @@ class Shared:
         inbound, self._outbound = bytearray(INBOUND_BYTES), bytearray(MESSAGE_BYTES_MAX)
         self._inbound = memoryview(inbound)
         shared = share(inbound, self._outbound)
-        self._pump: Callable[[js.WebSocket, JsDoubleProxy], None] = shared.pump
+        self._pump: Callable[[Source, JsDoubleProxy], None] = shared.pump
         self._send: Callable[[js.WebSocket, int], int] = shared.send
 
-    def listen(
-        self, websocket: js.WebSocket, arrived: Callable[[bytes | str], None]
-    ) -> JsDoubleProxy:
+    def listen(self, source: Source, arrived: Callable[[Any], None]) -> JsDoubleProxy:
         """See `Pump`."""
         inbound = self._inbound
 
@@ -89,7 +85,7 @@ class Shared:
             arrived(size if isinstance(size, str) else bytes(inbound[:size]))
 
         proxy = create_proxy(on_batch)
-        self._pump(websocket, proxy)
+        self._pump(source, proxy)
         return proxy
 
     def send(self, websocket: js.WebSocket, data: Bytes) -> int:

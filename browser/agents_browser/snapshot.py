@@ -23,8 +23,13 @@ from importlib import import_module
 
 import js
 
-MODULES = ("agents_browser.platform", "agents_browser.tab", "agents_core.nats")
-"""What a tab imports at its start; they import all the others."""
+MODULES = (
+    "agents_browser.host",
+    "agents_browser.platform",
+    "agents_browser.tab",
+    "agents_core.nats",
+)
+"""What a tab and a host import at their start; they import all the others."""
 
 TIME_ZONE = ("timezone", "altzone", "daylight", "tzname")
 

@@ -35,6 +35,9 @@ class WebSocket(JsProxy):
     def send(self, data: object) -> None: ...
     def close(self, code: int = ..., reason: str = ...) -> None: ...
 
+class MessagePort(JsProxy):
+    onmessage: object
+
 class CryptoKey(JsProxy): ...
 
 class CryptoKeyPair(JsProxy):

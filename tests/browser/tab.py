@@ -38,6 +38,7 @@ def run_python(
     pyodide: Path,
     files: Mapping[str, bytes] | None = None,
     modules: Mapping[str, bytes] | None = None,
+    pages: Mapping[str, Path | bytes] | None = None,
     values: Mapping[str, Any] | None = None,
 ) -> Any:
     """Run Python in a fresh worker of `page` and give what it returns, by way of JSON.
@@ -49,6 +50,7 @@ def run_python(
         pyodide: the folder of its files.
         files: what `import` and `open` find, by path below `/project`.
         modules: JavaScript modules, by the name that Python imports them by.
+        pages: what else the server has, by path.
         values: what the Python sees as `values`.
     """
     archive = io.BytesIO()
@@ -62,6 +64,7 @@ def run_python(
         "/files.zip": archive.getvalue(),
         f"/{wheel.name}": wheel,
         **{f"/modules/{name}.mjs": source for name, source in (modules or {}).items()},
+        **(pages or {}),
         **{f"/pyodide/{path.name}": path for path in pyodide.iterdir()},
     }
     order = {
