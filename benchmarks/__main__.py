@@ -15,13 +15,13 @@ from agents_core import LocalBus, nats
 from agents_core.nats.options import Options
 from agents_server.nats_py import NatsPyBus
 from agents_server.nats_server import NatsServer
-from benchmarks import jetstream, loops, memory, natives, objects, report, suite, targets
+from benchmarks import hosts, jetstream, loops, memory, natives, objects, report, suite, targets
 from benchmarks.peer import OwnPeer, Peer
 from benchmarks.suite import Results
 
 ROOT = Path(__file__).parents[1]
 RUNS = 5
-PARTS = ("local", "native", "jetstream", "python313", "memory", "tab", "boot")
+PARTS = ("local", "native", "jetstream", "python313", "memory", "tab", "hosts", "boot")
 PYTHON_313 = ROOT / ".venv-3.13" / "bin" / "python"
 
 
@@ -54,6 +54,15 @@ async def _native(server: NatsServer, runs: int, scale: float) -> Results:
     return {f"native, {where}": figures for where, figures in results.items()}
 
 
+def _hosts(runs: int, scale: float) -> Results:
+    from benchmarks import workers  # noqa: PLC0415 - needs what only one venv has
+
+    results = asyncio.run(hosts.of_hosts(targets.PROCESSES, runs, scale))
+    one_more = asyncio.run(memory.of_one_more_host())
+    results[targets.PROCESSES][memory.ONE_MORE_HOST] = [one_more]
+    return results | workers.of_hosts(runs, scale)
+
+
 def _python313(runs: int, scale: float) -> Results:
     """The native part once more, by the Python that natsio and nats-core need."""
     if not PYTHON_313.exists():
@@ -74,6 +83,8 @@ def measure(parts: Sequence[str], runs: int, scale: float) -> Results:
         results |= asyncio.run(_local(runs, scale))
     if "python313" in parts:
         results |= _python313(runs, scale)
+    if "hosts" in parts:
+        results |= _hosts(runs, scale)
     with tempfile.TemporaryDirectory() as folder:
         server = NatsServer(Path(folder))
         server.start()

@@ -6,8 +6,8 @@ import json
 from statistics import median
 
 from agents_browser import eventloop
-from agents_core import nats
-from benchmarks import loops, suite
+from agents_core import Node, nats
+from benchmarks import hosts, loops, suite
 from benchmarks.peer import OwnPeer
 
 
@@ -42,3 +42,14 @@ async def of_agents(url: str, runs: int, scale: float) -> str:
         "tab, agents over WebSocket": await suite.of_two_nodes(url, runs, scale),
     }
     return json.dumps(found)
+
+
+async def of_hosts(place: str, runs: int, scale: float) -> str:
+    """All runs with agents in other workers, with the event loop that a page has."""
+    eventloop.install()
+    return json.dumps(await hosts.of_hosts(place, runs, scale))
+
+
+async def crowd(count: int) -> Node:
+    """A node with so many hosts; to be closed."""
+    return await hosts.crowd(count)

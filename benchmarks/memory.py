@@ -1,23 +1,63 @@
-"""Whether a client that works for long keeps more and more memory."""
+"""Memory: whether a client that works for long keeps more and more, and what a host takes."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import tracemalloc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 from agents_core import nats
 from agents_core.bus import Status
 from agents_core.errors import TransportError
 from agents_server.nats_server import free_port
 from benchmarks import measures
+from benchmarks.hosts import crowd
 from benchmarks.peer import DEADLINE_S, OwnPeer
 
 MESSAGES = 1_000_000
 RECONNECTS = FAILED_DIALS = 1_000
+CROWDS = (1, 8)
+"""Hosts at a time, to see what one more takes."""
+
+ONE_MORE_HOST = "memory of one more host, MiB"
 WARM_UP = 0.1
 """Share of the work that is done before the first look: pools and caches fill once."""
+
+
+def of_family(pid: int) -> int:
+    """Bytes of a process and those that it started, what they share counted once."""
+    parents: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        parents.setdefault(int(fields[1]), []).append(int(path.parent.name))
+    total, family = 0, [pid]
+    while family:
+        member = family.pop()
+        family += parents.get(member, [])
+        rollup = Path(f"/proc/{member}/smaps_rollup").read_text()
+        total += next(int(line.split()[1]) for line in rollup.splitlines() if line[:4] == "Pss:")
+    return total * 1024
+
+
+async def of_one_more_host() -> float:
+    """MiB that one more host takes, as a process."""
+    sizes = []
+    for count in CROWDS:
+        node = await crowd(count)
+        sizes.append(of_family(os.getpid()))
+        await node.close()
+    return one_more(CROWDS, sizes)
+
+
+def one_more(counts: Sequence[int], sizes: Sequence[int]) -> float:
+    """MiB for each that the second count has more."""
+    return (sizes[1] - sizes[0]) / (counts[1] - counts[0]) / 1024**2
 
 
 async def _growth(work: Callable[[int], Awaitable[object]], count: int) -> float:

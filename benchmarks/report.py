@@ -16,7 +16,7 @@ def table(results: Results) -> str:
     lines = []
     for where, figures in results.items():
         lines += ["", where]
-        lines += [f"  {what:34} {median(values):>12,.0f}" for what, values in figures.items()]
+        lines += [f"  {what:40} {median(values):>12,.0f}" for what, values in figures.items()]
     return "\n".join(lines[1:])
 
 

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = Path(__file__).parent / "pages"
 INTEROP = ROOT / "tests" / "interop"
 MINUTES_MAX = 10
+
 HTML = b"""<!doctype html><title>benchmark</title><script type="module">
 const worker = new Worker("/worker.mjs", { type: "module" });
 const answer = (body) => fetch("/", { method: "POST", body });
@@ -24,12 +25,15 @@ worker.onmessage = ({ data }) => answer(data);
 worker.onerror = ({ message }) => answer(JSON.stringify({ error: message }));
 </script>"""
 
+MODULES = ("__init__", "hosts", "in_tab", "loops", "measures", "peer", "suite")
 
-def _sources() -> bytes:
+
+def sources() -> bytes:
+    """What of this package runs in a tab, as a zip archive."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as target:
-        for name in ("__init__.py", "in_tab.py", "loops.py", "measures.py", "peer.py", "suite.py"):
-            target.write(ROOT / "benchmarks" / name, f"benchmarks/{name}")
+        for name in MODULES:
+            target.write(ROOT / "benchmarks" / f"{name}.py", f"benchmarks/{name}.py")
     return archive.getvalue()
 
 
@@ -47,7 +51,7 @@ def of_tab(url: str, runs: int, scale: float) -> Results:
     pyodide = ROOT / "web" / "node_modules" / "pyodide"
     content: dict[str, Path | bytes] = {
         "/index.html": HTML,
-        "/benchmarks.zip": _sources(),
+        "/benchmarks.zip": sources(),
         "/nats_js.mjs": _nats_js(),
         f"/{wheel.name}": wheel,
         "/pump.mjs": ROOT / "web" / "pump.mjs",

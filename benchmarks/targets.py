@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks import loops
+from benchmarks import hosts, loops
 from benchmarks.suite import Results
 
 OWN_TCP, OWN_TAB = "native, our client over TCP", "tab, our client"
@@ -18,6 +18,7 @@ OUR_LOOP = "tab, our event loop"
 BACK = "one message there and back, µs"
 PULL = "pull and acknowledge 128 B, per s"
 OUR_PAGE, STOCK_BOOT = "boot, our page", "boot, loadPyodide and the import of the wheel"
+PROCESSES, WORKERS = "hosts, processes", "hosts, workers of the tab"
 FIRST, SECOND, FURTHER = "first visit, µs", "second visit, µs", "further worker, µs"
 
 
@@ -75,6 +76,8 @@ TARGETS = (
     Target(OUR_PAGE, STOCK_BOOT, FIRST, 0.40),
     Target(OUR_PAGE, STOCK_BOOT, SECOND, 0.30),
     Target(OUR_PAGE, STOCK_BOOT, FURTHER, 0.25),
+    Target(hosts.hanging(PROCESSES), PROCESSES, hosts.NEIGHBOUR, 2.0),
+    Target(hosts.hanging(WORKERS), WORKERS, hosts.NEIGHBOUR, 2.0),
 )
 
 

@@ -35,7 +35,7 @@ def executable() -> str | None:
 
 
 @contextmanager
-def opened(url: str, profile: str | None = None) -> Iterator[None]:
+def opened(url: str, profile: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A browser that nobody looks into, at a page that has its own way to answer.
 
     Playwright has it report each WebSocket message, which costs more than the message.
@@ -51,7 +51,7 @@ def opened(url: str, profile: str | None = None) -> Iterator[None]:
         flags = ["--headless", f"--user-data-dir={profile or fresh}", *ARGUMENTS]
         process = subprocess.Popen([program, *flags, url], stderr=subprocess.DEVNULL)
         try:
-            yield
+            yield process
         finally:
             process.terminate()
             process.wait()
