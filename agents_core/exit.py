@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+
+from agents_core import tracebacks
 
 MESSAGE_CHARS_MAX = 4096
 """Characters kept of an exception's text: it travels in events and error replies."""
@@ -47,7 +48,7 @@ class Exit:
     def of(cls, error: BaseException) -> Exit:
         """The exit reason of an exception that nobody caught."""
         message = _sendable(_message(error))[:MESSAGE_CHARS_MAX]
-        text = _sendable("".join(traceback.format_exception(error)))[-TRACEBACK_CHARS_MAX:]
+        text = _sendable(tracebacks.text_of(error))[-TRACEBACK_CHARS_MAX:]
         return cls(Kind.ERROR, type(error).__name__, message, text)
 
     def to_json(self, *, whole: bool = False) -> dict[str, str]:

@@ -338,14 +338,10 @@ class Node:
     def event(self, cell: Cell, kind: str, reason: Exit | None) -> None:
         """Something happened to an agent; called by its cell."""
         event = Event(self.name, cell.id, cell.child.cls.__name__, kind, reason)
-        level = logging.ERROR if kind == "crashed" else logging.INFO
-        _log.log(
-            level,
-            "%s %s%s",
-            cell.id,
-            kind,
-            f": {reason.message}" if reason and reason.message else "",
-        )
+        crashed = kind == "crashed"
+        why = reason.traceback.rstrip() if crashed and reason else ""
+        more = f":\n{why}" if why else f": {reason.message}" if reason and reason.message else ""
+        _log.log(logging.ERROR if crashed else logging.INFO, "%s %s%s", cell.id, kind, more)
         self._happened(event)
 
     def gave_up(self, tree: Tree, reason: Exit) -> None:
