@@ -17,7 +17,7 @@ from agents_core.child import AgentConfig, Child, Supervisor
 from agents_core.connect import connect
 from agents_core.discovery import NodeInfo
 from agents_core.errors import AgentsError
-from agents_core.events import Event
+from agents_core.events import Event, Slow
 from agents_core.exit import Exit
 from agents_core.handlers import every, on
 from agents_core.hosts.host import Host
@@ -52,6 +52,7 @@ __all__ = [
     "Message",
     "Node",
     "NodeInfo",
+    "Slow",
     "StateAction",
     "Store",
     "Supervisor",

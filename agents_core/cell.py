@@ -14,9 +14,10 @@ from dataclasses import replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from agents_core.agent import Agent
+from agents_core.agent import TYPE_CHARS_MAX, Agent
 from agents_core.context import Context
 from agents_core.errors import AgentsError, InvalidMessage, RemoteError, UnhandledMessage
+from agents_core.events import Slow
 from agents_core.exit import NORMAL, SHUTDOWN, TRACEBACK_CHARS_MAX, Exit, Kind
 from agents_core.handlers import Refused
 from agents_core.hosts.host import INLINE
@@ -34,6 +35,13 @@ if TYPE_CHECKING:
 
 FAIR_MSGS = 500
 """Messages handled in a row before everybody else on the loop gets a turn."""
+
+SLOW_NS = 50_000_000
+"""Nanoseconds from which on a handler is slow: what browsers call a long task. Where that was one
+that did not wait, everybody else gets a turn after each of the agent's next messages."""
+
+BETWEEN_MESSAGES = "(between messages)"
+"""What stands for a message's name where a timer or somebody's control was slow."""
 
 
 class Cell:
@@ -66,6 +74,7 @@ class Cell:
         self._current: Item | None = None
         self._task: asyncio.Task[None] | None = None
         self._scheduled = False
+        self._in_a_row = FAIR_MSGS
         self._finishing: Exit | None = None
         self._killed: asyncio.Future[Exit] | None = None
         self._timers: set[Timer] = set()
@@ -257,23 +266,35 @@ class Cell:
         """Work off the mailbox right here; in a task from the first awaitable on."""
         self._scheduled = False
         began = perf_counter_ns()  # per batch, as a clock per message would cost what one costs
+        last, count = None, 0
         try:
-            self._work_some()
+            last, count = self._work_some()
         finally:
-            self.busy_ns += perf_counter_ns() - began
+            took = perf_counter_ns() - began
+            self.busy_ns += took
+            self._in_a_row = 1 if took > SLOW_NS else min(2 * self._in_a_row, FAIR_MSGS)
+        if took > SLOW_NS and last is not None:
+            self._tell_slow(last, took, count)
 
-    def _work_some(self) -> None:
-        for _ in range(FAIR_MSGS):
-            if self.phase != "running" or self._task is not None:
-                return
-            item = self._next()
-            if item is None:
-                return
+    def _work_some(self) -> tuple[Item | None, int]:
+        """Handle messages up to the first awaitable; the last one, and how many there were."""
+        item, count = None, 0
+        while count < self._in_a_row and self.phase == "running" and self._task is None:
+            following = self._next()
+            if following is None:
+                return item, count
+            item, count = following, count + 1
             pending = self._call(item)
             if pending is not None:
                 self._begin_task(item, pending)
-                return
         self.wake()
+        return item, count
+
+    def _tell_slow(
+        self, item: Item, took: int, messages: int = 1, *, awaited: bool = False
+    ) -> None:
+        name = item.name[:TYPE_CHARS_MAX] if isinstance(item, Envelope) else BETWEEN_MESSAGES
+        self._node.slow(Slow(self.id, name, took / 1e9, messages, awaited))
 
     def _begin_task(self, item: Item, pending: Awaitable[Any]) -> None:
         task = self._task = asyncio.get_running_loop().create_task(self._run(item, pending))
@@ -283,7 +304,7 @@ class Cell:
     async def _run(self, item: Item, pending: Awaitable[Any] | None) -> None:
         """Work off the mailbox in a task, beginning with what `item` left to be awaited."""
         me = asyncio.current_task()
-        began = perf_counter_ns()
+        began = since = perf_counter_ns()
         count = 0
         try:
             while True:
@@ -291,9 +312,14 @@ class Cell:
                     await self._complete(item, pending)
                 if self._task is not me:
                     return  # ended, and maybe another instance runs
+                now = perf_counter_ns()
+                if now - since > SLOW_NS:
+                    self._tell_slow(item, now - since, awaited=pending is not None)
                 count += 1
                 if count % FAIR_MSGS == 0:
                     await asyncio.sleep(0)
+                    now = perf_counter_ns()
+                since = now
                 following = self._next()
                 if following is None:
                     return

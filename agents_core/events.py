@@ -11,6 +11,27 @@ from agents_core.exit import Exit, Kind
 
 
 @dataclass(frozen=True, slots=True)
+class Slow:
+    """A handler that took long, on this node.
+
+    Attributes:
+        agent: its id.
+        message: what the message calls itself; `(between messages)` for a timer.
+        seconds: from the beginning to the reply.
+        messages: more than 1 if so many were handled in a row, and which of them took how long is
+            not known; then `message` is the last one. Right after, they are handled one by one.
+        awaited: whether it may have waited for something, and the others went on meanwhile. If not,
+            nothing else could run in this interpreter.
+    """
+
+    agent: str
+    message: str
+    seconds: float
+    messages: int
+    awaited: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened to one agent, or to a supervisor.
 

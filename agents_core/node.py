@@ -25,7 +25,7 @@ from agents_core.errors import (
     NotConnected,
     RequestTimeout,
 )
-from agents_core.events import Event
+from agents_core.events import Event, Slow
 from agents_core.exit import Exit
 from agents_core.hosts.host import INLINE, Host
 from agents_core.hosts.hosted import HostedCell
@@ -103,6 +103,7 @@ class Node:
         self._subscriptions: dict[str, Subscription] = {}
         self._changes: dict[object, Callable[[], None]] = {}
         self._listeners: dict[object, Callable[[Event], None]] = {}
+        self._slow_listeners: dict[object, Callable[[Slow], None]] = {}
         self._sequence = 0
         self._closed = False
         self._leaving = asyncio.Lock()
@@ -372,6 +373,15 @@ class Node:
     def on_event(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Call `listener` with each event of any node, until the returned function is called."""
         return _add(self._listeners, listener)
+
+    def slow(self, handling: Slow) -> None:
+        """A handler took long; called by its cell."""
+        for listener in list(self._slow_listeners.values()):
+            _call(listener, handling)
+
+    def on_slow(self, listener: Callable[[Slow], None]) -> Callable[[], None]:
+        """Call `listener` with each slow handler of this node, until the returned function is."""
+        return _add(self._slow_listeners, listener)
 
     # -- NATS
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents_core.codec import Encoded
 from agents_core.errors import AgentsError, AgentStopped, HostFull, RemoteError
+from agents_core.events import Slow
 from agents_core.exit import Exit
 from agents_core.hosts import log
 from agents_core.hosts.backend import perform
@@ -56,6 +57,7 @@ class Errands:
             "log": self._log,
             "publish": self._publish,
             "room": self._room,
+            "slow": self._slow,
             "state": self._state,
             "tell": self._tell,
             "unhandled": self._unhandled,
@@ -71,6 +73,10 @@ class Errands:
     def _unhandled(self, _: Reply, payload: bytes, agent: str) -> None:
         if (cell := self._host.cells.get(agent)) is not None:
             cell.unhandled(Exit.from_json(json.loads(payload)))
+
+    def _slow(self, _: Reply, payload: bytes, agent: str) -> None:
+        if agent in self._host.cells:
+            self._node.slow(Slow(**json.loads(payload)))
 
     def _counts(self, counts: dict[str, list[int]]) -> None:
         for agent, values in counts.items():

@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from agents_core import jsonvalue
@@ -23,6 +24,7 @@ from agents_core.errors import (
     RemoteError,
     Unsupported,
 )
+from agents_core.events import Slow
 from agents_core.exit import Exit, Kind
 from agents_core.hosts import log, modules
 from agents_core.hosts.backend import PipeBackend
@@ -283,6 +285,12 @@ class Guest:
         if kind == "unhandled" and reason is not None:
             body = json.dumps(reason.to_json(whole=True)).encode()
             self._channel.post("unhandled", cell.id, payload=body)
+
+    def slow(self, handling: Slow) -> None:
+        """The parent has those who listen; in a flood it does without."""
+        if self._channel.room:
+            body = json.dumps(asdict(handling)).encode()
+            self._channel.post("slow", handling.agent, payload=body)
 
     def changed(self) -> None:
         """A message was handled; called after each, so an interpreter that is busy is not hung."""

@@ -12,6 +12,7 @@ import pytest
 from agents_core import Agent, Exit, Get, Store, connect, every, on
 from agents_core import cell as cell_module
 from agents_core.errors import AgentStopped, MailboxFull, RemoteError, StateCorrupt
+from agents_core.events import Slow
 from agents_core.mailbox import CONTROL_MAX
 from agents_core.state.memory import InMemoryBackend
 from tests.core.sample import Add, Counter, Events, Member, until
@@ -483,3 +484,86 @@ async def test_a_stop_that_is_not_waited_for_still_stops() -> None:
         await until(lambda: node.router.cells["c"]._ended)
         stopping.cancel()
         await until(lambda: not node.agents())
+
+
+class Busy(Agent):
+    """Each of its messages takes as long as it says, on a clock of the test's."""
+
+    def __init__(self, clock: list[int]) -> None:
+        self.clock = clock
+
+    def _work(self, payload: dict[str, Any]) -> None:
+        self.clock[0] += payload["ms"] * 1_000_000
+
+    @on("work")
+    def work(self, payload: Any) -> None:
+        self._work(payload)
+
+    @on("wait")
+    async def wait(self, payload: Any) -> None:
+        await asyncio.sleep(0)
+        self._work(payload)
+
+    @on("later")
+    def later(self, payload: Any) -> None:
+        self.ctx.after(0, lambda: self._work(payload))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Nanoseconds; they pass when an agent says so."""
+    now = [0]
+    monkeypatch.setattr(cell_module, "perf_counter_ns", lambda: now[0])
+    return now
+
+
+async def test_a_slow_handler_is_told_with_its_agent_and_message(clock: list[int]) -> None:
+    found: list[Slow] = []
+    async with connect("local://") as node:
+        end = node.on_slow(found.append)
+        busy = await node.spawn(Busy, "b", clock)
+        await busy.ask({"type": "work", "ms": 50})
+        assert found == []
+        await busy.ask({"type": "work", "ms": 51})
+        await busy.ask({"type": "wait", "ms": 70})
+        busy.tell({"type": "later", "ms": 80})
+        await until(lambda: len(found) == 3)
+        assert found == [
+            Slow("b", "work", 0.051, 1, awaited=False),
+            Slow("b", "wait", 0.07, 1, awaited=True),
+            Slow("b", "(between messages)", 0.08, 1, awaited=False),
+        ]
+        end()
+        await busy.ask({"type": "work", "ms": 51})
+        assert len(found) == 3
+
+
+async def test_after_a_slow_row_messages_are_handled_and_told_one_by_one(clock: list[int]) -> None:
+    found: list[Slow] = []
+    async with connect("local://") as node:
+        node.on_slow(found.append)
+        busy = await node.spawn(Busy, "b", clock)
+        for _ in range(4):
+            busy.tell({"type": "work", "ms": 20})
+        await until(lambda: len(found) == 1)
+        assert found == [Slow("b", "work", 0.08, 4, awaited=False)]
+        for _ in range(3):
+            busy.tell({"type": "work", "ms": 60})
+        await until(lambda: len(found) == 4)
+        assert found[1:] == [Slow("b", "work", 0.06, 1, awaited=False)] * 3
+        busy.tell({"type": "work", "ms": 20})  # alone in its turn, and quick
+        for _ in range(6):
+            busy.tell({"type": "work", "ms": 30})
+        await until(lambda: len(found) == 6)
+        assert [slow.messages for slow in found[4:]] == [2, 2]  # two, one, two, one
+
+
+async def test_a_slow_message_in_the_task_of_one_that_waits_is_told(clock: list[int]) -> None:
+    found: list[Slow] = []
+    async with connect("local://") as node:
+        node.on_slow(found.append)
+        busy = await node.spawn(Busy, "b", clock)
+        busy.tell({"type": "wait", "ms": 1})
+        busy.tell({"type": "work", "ms": 60})
+        await until(lambda: found)
+        assert found == [Slow("b", "work", 0.06, 1, awaited=False)]

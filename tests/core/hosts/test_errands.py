@@ -10,6 +10,7 @@ import pytest
 from agents_core import connect
 from agents_core.codec import Encoded
 from agents_core.errors import AgentStopped, HostFull, MailboxFull, RemoteError
+from agents_core.events import Slow
 from agents_core.hosts import errands
 from agents_core.ids import unique
 from agents_core.testing.hosts.agents import Adder, Caller, Increase, Sink
@@ -85,6 +86,17 @@ async def test_calls_end_with_their_host() -> None:
         await asyncio.wait([task])
         assert not host._errands._tasks
         await kit.event("restarted", caller)
+
+
+async def test_slow_handlers_in_a_host_are_told_to_the_node_s_listeners() -> None:
+    async with FakeKit.made() as kit:
+        guest, found = await guest_of(kit), list[Slow]()
+        kit.node.on_slow(found.append)
+        (agent,) = guest.router.cells
+        for name in ("nobody", agent):
+            guest.slow(Slow(name, "who", 0.06, 1, awaited=False))
+        await kit.node.agent(agent).ask("who")
+        assert found == [Slow(agent, "who", 0.06, 1, awaited=False)]
 
 
 async def test_late_news_of_an_agent_that_has_gone_is_passed_over() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agents_core import Agent, on
+from agents_core import Agent, events, on
 from agents_core.errors import AgentStopped, HostLost, UnhandledMessage
 from agents_core.hosts import guest as guest_module
 from agents_core.hosts.channel import Channel
@@ -24,7 +24,7 @@ class Parent:
         self.heard: list[Any] = []
         self.closed = 0
         self.captured: list[int] = []
-        names = ("exit", "importing", "log", "pong", "publish", "tell", "unhandled")
+        names = ("exit", "importing", "log", "pong", "publish", "slow", "tell", "unhandled")
         verbs = {name: self._hear(name) for name in names}
         self.channel = Channel(verbs)
         self.guest = Guest(lambda: 7, self._close, lambda _, level: self.captured.append(level))
@@ -218,6 +218,21 @@ async def test_what_does_not_fit_is_told_to_the_parent_too() -> None:
         await parent.tell("nonsense")
     (said,) = [said for said in parent.heard if said[0] == "unhandled"]
     assert json.loads(said[2])["type"] == "UnhandledMessage"
+    await parent.end()
+
+
+async def test_a_slow_handler_is_told_to_the_parent_unless_there_is_a_flood(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parent = Parent()
+    slow = events.Slow("a", "next", 0.06, 1, awaited=False)
+    parent.guest.slow(slow)
+    monkeypatch.setattr(Channel, "room", False)
+    parent.guest.slow(slow)
+    monkeypatch.undo()
+    await until(lambda: parent.heard)
+    ((_, agent, body),) = [said for said in parent.heard if said[0] == "slow"]
+    assert (agent, events.Slow(**json.loads(body))) == ("a", slow)
     await parent.end()
 
 
