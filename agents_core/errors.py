@@ -21,6 +21,7 @@ browser's `DOMException`, nats-py's own) are translated to these once, where the
     ├── Unsupported               this platform can't; says what to do instead
     ├── AgentError
     │   ├── InvalidAgentId, InvalidSpec
+    │   ├── InvalidModule         Python that a page or a notebook gave; a class that is not there
     │   ├── AgentNotFound, AgentExists, AgentStopped, MailboxFull, AskTimeout
     │   ├── InvalidMessage, UnhandledMessage, EncodeError
     │   ├── RemoteError           a handler raised; type, message and traceback travel as text
@@ -255,6 +256,20 @@ class InvalidSpec(AgentError):
 
     reason: str
     template: ClassVar[str] = "invalid specification: {reason}"
+
+
+@dataclass(eq=False)
+class InvalidModule(AgentError):
+    """A module that can't be made or imported, or that has no such class.
+
+    `type` and `message` are those of what was raised; `traceback` is text.
+    """
+
+    module: str
+    type: str
+    message: str
+    traceback: str = ""
+    template: ClassVar[str] = "module {module!r}: {type}: {message}"
 
 
 @dataclass(eq=False)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
-from agents_core import jsonvalue
+from agents_core import jsonvalue, modules
 from agents_core.cell import Cell
 from agents_core.child import Child
 from agents_core.codec import Encoded
@@ -26,7 +26,7 @@ from agents_core.errors import (
 )
 from agents_core.events import Slow
 from agents_core.exit import Exit, Kind
-from agents_core.hosts import log, modules
+from agents_core.hosts import log
 from agents_core.hosts.backend import PipeBackend
 from agents_core.hosts.channel import Channel, PipeReply
 from agents_core.hosts.passage import WINDOW, Passage
@@ -182,11 +182,11 @@ class Guest:
     def _load(self, path: str) -> Any:
         """Import a class; the parent is told, as that may take longer than any message."""
         if path.partition(":")[0] in sys.modules:
-            return modules.load(path)
+            return modules.imported(path)
         self._channel.post("importing", True)
         self._channel.flush()
         try:
-            return modules.load(path)
+            return modules.imported(path)
         finally:
             self._channel.post("importing", False)
 

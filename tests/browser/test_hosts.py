@@ -77,7 +77,7 @@ def test_keeps_every_promise(run: Any) -> None:
 PACKAGES = """
 import json
 from agents_core import Host, connect
-from agents_core.hosts.modules import define
+from agents_core.modules import define
 from js import location
 
 agents = define("agents_of_text", '''

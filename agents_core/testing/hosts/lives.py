@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from agents_core import AgentRef, Child, Supervisor
+from agents_core import AgentRef, Child, Supervisor, modules
 from agents_core.errors import (
     AgentError,
     HostFull,
@@ -12,7 +12,6 @@ from agents_core.errors import (
     MailboxFull,
     RemoteError,
 )
-from agents_core.hosts import modules
 from agents_core.hosts.host import Host
 from agents_core.hosts.passage import WINDOW
 from agents_core.ids import unique

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from agents_core import modules
 from agents_core.errors import HostLost, TransportError
 from agents_core.exit import Exit, Kind
-from agents_core.hosts import channel, interpreter, modules
+from agents_core.hosts import channel, interpreter
 from agents_core.hosts.frames import Reader, pack
 from agents_core.hosts.host import Host
 from agents_core.hosts.interpreter import TICKS, Interpreter

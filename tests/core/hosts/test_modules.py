@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 import types
 from importlib.machinery import ModuleSpec
 
@@ -13,6 +12,7 @@ from agents_core import Agent
 from agents_core.errors import InvalidSpec
 from agents_core.hosts import modules
 from agents_core.ids import unique
+from agents_core.modules import define, imported
 from tests.core.sample import Counter
 
 
@@ -23,8 +23,8 @@ class Outer:
 
 def test_by_its_name() -> None:
     assert modules.path_of(Counter) == "tests.core.sample:Counter"
-    assert modules.load("tests.core.sample:Counter") is Counter
-    assert modules.load(f"{__name__}:Outer.Inner") is Outer.Inner
+    assert imported("tests.core.sample:Counter") is Counter
+    assert imported(modules.path_of(Outer.Inner)) is Outer.Inner
 
 
 def test_not_if_it_is_inside_of_a_function() -> None:
@@ -65,33 +65,17 @@ def test_not_of_a_session_without_text(monkeypatch: pytest.MonkeyPatch) -> None:
         modules.path_of(main(monkeypatch, __spec__=None))
 
 
-def test_a_module_made_from_text() -> None:
+def test_of_a_module_made_from_text() -> None:
     name = f"made_{unique(6)}"
-    source = "def fail():\n    raise ValueError('so')  # this line\n"
-    module = modules.define(name, source)
-    assert sys.modules[name] is module
-    assert modules.text_of(name) == (source, False)
-    with pytest.raises(ValueError, match="so") as caught:
-        module.fail()
-    assert "# this line" in "".join(traceback.format_exception(caught.value))
-    again = modules.define(name, "X = 1")
-    assert (again.X, hasattr(again, "fail")) == (1, False)
-
-
-def test_a_package_made_from_text() -> None:
-    name = f"made_{unique(6)}"
-    modules.keep(f"{name}.inner", "X = 1")
-    package = modules.define(name, "from .inner import X", package=True)
-    assert package.X == 1
-    assert modules.text_of(name) == ("from .inner import X", True)
-    assert modules.load(f"{name}.inner:X") == 1
+    define(name, "X = 1")
+    assert modules.text_of(name) == ("X = 1", False)
 
 
 def test_a_package_comes_with_what_is_imported_from_it() -> None:
     name = f"made_{unique(6)}"
-    modules.define(name, "", package=True)
-    modules.define(f"{name}.inner", "X = 1")
-    modules.define(f"{name}er", "")
+    define(name, "", package=True)
+    define(f"{name}.inner", "X = 1")
+    define(f"{name}er", "")
     assert modules.family(name) == {name: ("", True), f"{name}.inner": ("X = 1", False)}
     assert modules.family("no_such_module") == {}
 
@@ -100,8 +84,3 @@ def test_what_has_no_text() -> None:
     assert modules.text_of("no_such_module") is None
     assert modules.text_of("sys") is None
     assert modules.text_of("itertools") is None
-
-
-def test_an_error_of_the_text_is_told() -> None:
-    with pytest.raises(ZeroDivisionError):
-        modules.define(f"made_{unique(6)}", "1 / 0")
