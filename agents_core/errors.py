@@ -22,6 +22,7 @@ browser's `DOMException`, nats-py's own) are translated to these once, where the
     ├── AgentError
     │   ├── InvalidAgentId, InvalidSpec
     │   ├── InvalidModule         Python that a page or a notebook gave; a class that is not there
+    │   ├── InstallFailed         a wheel in a tab
     │   ├── AgentNotFound, AgentExists, AgentStopped, MailboxFull, AskTimeout
     │   ├── InvalidMessage, UnhandledMessage, EncodeError
     │   ├── RemoteError           a handler raised; type, message and traceback travel as text
@@ -270,6 +271,15 @@ class InvalidModule(AgentError):
     message: str
     traceback: str = ""
     template: ClassVar[str] = "module {module!r}: {type}: {message}"
+
+
+@dataclass(eq=False)
+class InstallFailed(AgentError):
+    """A wheel that could not be installed in a tab, or one that it needs."""
+
+    package: str
+    reason: str
+    template: ClassVar[str] = "{package} can't be installed: {reason}"
 
 
 @dataclass(eq=False)

@@ -1,9 +1,10 @@
-// The runtime for page authors: Python agents in a worker of this page.
+// The runtime for page authors: Python agents in a worker of this page. docs/page.md is its guide,
+// agents.d.mts has every type.
 //
-//   const runtime = start({ config: await (await fetch("/config.json")).json() });
-//   runtime.addEventListener("phase", ({ detail }) => console.log(detail.phase));
-//   await runtime.running;
-//   console.log(await runtime.ask("totals", { type: "report" }));
+//   const runtime = start();
+//   await runtime.define("shop", "from agents_core import Agent, on …");
+//   const counter = await runtime.spawn("shop:Counter", "counter-1");
+//   console.log(await counter.ask({ type: "add", n: 2 }));
 //
 // Events, each with its data in `detail`:
 //   phase    {phase}: loading, starting, connecting, spawning, running; then stopped or failed;
@@ -16,33 +17,69 @@
 //
 // Further runtimes of a page start faster: they share Pyodide's compiled code with the first.
 
+import * as check from "./checks.mjs";
+import { AgentError, invalid } from "./errors.mjs";
+import { encode } from "./jsonvalue.mjs";
+
+export { AgentError };
+
 const PATIENCE_S = 30; // a download on a bad connection shows some progress in that time
 const TICK_MS = 1_000; // counted in ticks: a frozen page has none, and nothing to be blamed for
+const ASK_S = 5; // as in Python
+const CALLS_MAX = 65_536; // without an answer yet; what comes before Python runs waits among them
 const SNAPSHOT_AFTER_MS = 3_000; // the agents' own start comes first
 
 const modules = new Map(); // Pyodide's compiled code, by where it came from
 
-/** An error that Python named: `name` is its class, `data` its fields. */
-export class AgentError extends Error {
-  constructor({ name, message, data = {} }) {
-    super(message);
-    this.name = name;
-    this.data = data;
-  }
-}
-
 /**
  * Start Python and the tab's agents.
  *
- * @param {object} options
- * @param {object | Promise<object>} options.config what `/config.json` of `agents up` says; as a
- *   promise, the worker starts while it is on its way
- * @param {string} [options.nats] connect there instead; "local://" for no server at all
+ * @param {object} [options]
+ * @param {object | Promise<object>} [options.config] what `config.json` beside this file says, which is
+ *   the default; as a promise, the worker starts while it is on its way
+ * @param {string | null} [options.nats] connect there instead; "local://" for no server at all
+ * @param {string} [options.log] the level from which on Python's log reaches the console
  * @param {number} [options.patience] seconds that Python's start may go on without any progress,
  *   30 by default; then it has failed
- * @returns {Runtime}
+ * @throws {AgentError} an `InvalidArgument`
  */
-export const start = (options) => new Runtime(options);
+export const start = (options = {}) => new Runtime(options);
+
+/** A handle to an agent of any node; it need not exist yet. */
+class Agent {
+  #runtime;
+
+  constructor(runtime, id) {
+    this.#runtime = runtime;
+    /** Its name in the space. */
+    this.id = id;
+  }
+
+  /** See `Runtime.ask`. */
+  ask(payload, options) {
+    return this.#runtime.ask(this.id, payload, options);
+  }
+
+  /** See `Runtime.tell`. */
+  tell(payload) {
+    return this.#runtime.tell(this.id, payload);
+  }
+
+  /** End it in order; it is not restarted. */
+  stop() {
+    return this.#runtime.control(this.id, "stop");
+  }
+
+  /** End it as a crash does; its supervisor decides what follows. */
+  kill() {
+    return this.#runtime.control(this.id, "kill");
+  }
+
+  /** Its type, state, mailbox, handled, restarts. */
+  info() {
+    return this.#runtime.control(this.id, "info");
+  }
+}
 
 class Runtime extends EventTarget {
   #worker;
@@ -57,10 +94,11 @@ class Runtime extends EventTarget {
 
   /** This tab's node, once it has a name. */
   node = null;
-  /** Where the start is; see the event of that name. */
+  /** Where the start is; see the event of that name. @type {import("./agents.mjs").Phase} */
   phase = "loading";
 
-  constructor({ config, nats, patience = PATIENCE_S }) {
+  constructor(options) {
+    const { config = fetchConfig(), nats, log, patience } = check.startOptions(options);
     super();
     /** Resolves when the tab's agents run; rejects when the start fails. */
     this.running = new Promise((resolve, reject) => {
@@ -76,44 +114,91 @@ class Runtime extends EventTarget {
       event.preventDefault();
       this.#fail({ phase: this.phase, message: event.message ?? "the worker failed", detail: "" });
     });
-    this.#guard = setInterval(() => this.#look(patience), TICK_MS);
-    this.#begin(config, nats ?? null).catch((error) =>
+    this.#guard = setInterval(() => this.#look(patience ?? PATIENCE_S), TICK_MS);
+    this.#begin(config, { nats, log }).catch((error) =>
       this.#fail({ phase: "loading", message: error.message, detail: error.stack }),
     );
   }
 
-  async #begin(config, nats) {
-    this.#config = await config;
+  async #begin(config, given) {
+    const found = check.config(await config);
+    this.#config = { ...found, nats: given.nats ?? found.nats, log: given.log ?? found.log };
     const module = modules.get(this.#config.pyodide);
-    if (!this.#ended) this.#worker.postMessage({ config: this.#config, nats, module });
+    if (!this.#ended) this.#worker.postMessage({ config: this.#config, module });
+  }
+
+  /**
+   * Make a Python module of a text, for `spawn`, and for other modules to import. Made again, it
+   * replaces the one before; agents that run go on with the class that they were started with.
+   */
+  async define(module, source) {
+    const fields = { module: check.text("module", module) };
+    await this.#call("define", fields, { source: check.string("source", source) });
+  }
+
+  /** Install a wheel: its URL, or a requirement such as "shop>=2", with what it needs. */
+  async install(what) {
+    const isUrl = /^[a-z]+:|\.whl($|[?#])/i.test(check.text("what", what));
+    await this.#call("install", {}, { package: isUrl ? new URL(what, document.baseURI).href : what });
+  }
+
+  /**
+   * Start an agent under a supervisor of its own; resolves when its `on_start` is done.
+   *
+   * @param {string} path of its class: "module:Class"
+   * @param {string} id its name in the space
+   * @param {object} [options] for the class: `args`, `kwargs`; and, as in Python, `restart`, `state`,
+   *   `mailbox`, `shutdown`, `host`, `deadline`, `maxRestarts`, `maxSeconds`
+   */
+  async spawn(path, id, options = {}) {
+    const values = check.spawnOptions(options);
+    await this.#call("spawn", { path: check.path(path), agent: check.text("id", id) }, values);
+    return new Agent(this, id);
+  }
+
+  /** A handle to an agent of any node. */
+  agent(id) {
+    return new Agent(this, check.text("id", id));
   }
 
   /** Send to an agent of any node and return its handler's reply. `timeout` is in seconds. */
-  ask(agent, payload, { timeout = 5 } = {}) {
-    return this.#call("ask", { agent, payload, timeout });
+  async ask(agent, payload, options = {}) {
+    const { timeout = ASK_S } = check.askOptions(options);
+    return this.#call("ask", { agent: check.text("agent", agent), timeout }, { payload });
   }
 
   /** Send and do not wait for the handler; rejects if the message could not be sent. */
-  tell(agent, payload) {
-    return this.#call("tell", { agent, payload });
+  async tell(agent, payload) {
+    await this.#call("tell", { agent: check.text("agent", agent) }, { payload });
   }
 
   /** `stop` ends an agent in order, `kill` as a crash does, `info` returns its status. */
-  control(agent, action) {
-    return this.#call("control", { agent, action });
+  async control(agent, action) {
+    const fields = { agent: check.text("agent", agent), action: check.action(action) };
+    return this.#call("control", fields);
+  }
+
+  /** Publish a JSON value on `subject`, below the root of the space. */
+  async publish(subject, value) {
+    await this.#call("publish", { subject: check.text("subject", subject) }, { value });
   }
 
   /**
    * Call `callback` with each JSON value published on `subject`, below the root of the space.
    *
-   * @returns {() => void} ends it
+   * @returns {Promise<() => void>} when the server knows of it; the function ends it
    */
-  subscribe(subject, callback) {
+  async subscribe(subject, callback) {
+    check.text("subject", subject);
+    if (typeof callback !== "function") throw invalid("callback", "a function", callback);
     const id = this.#lastId + 1; // the call's own id names the subscription
     this.#listeners.set(id, callback);
-    this.#call("subscribe", { subject }).catch((error) => {
-      if (this.#listeners.delete(id) && !this.#ended) console.error(`${subject}: ${error}`);
-    });
+    try {
+      await this.#call("subscribe", { subject });
+    } catch (error) {
+      this.#listeners.delete(id);
+      throw error;
+    }
     return () => {
       if (this.#listeners.delete(id) && !this.#ended) {
         this.#call("unsubscribe", { subscription: id }).catch(() => {}); // it has ended meanwhile
@@ -125,23 +210,20 @@ class Runtime extends EventTarget {
   async stop() {
     if (this.#ended) return;
     try {
-      if (this.phase === "running") await this.#call("stop", {});
+      if (this.phase === "running") await this.#call("stop");
     } finally {
       this.#end(new AgentError({ name: "Stopped", message: "the runtime was stopped" }));
       this.#enter({ phase: "stopped" });
     }
   }
 
-  #post(message) {
-    this.#worker.postMessage(JSON.stringify(message));
-  }
-
-  #call(method, fields) {
+  #call(method, fields, values = {}) {
     const id = ++this.#lastId;
-    if (this.#ended) return Promise.reject(this.#ended);
     return new Promise((resolve, reject) => {
+      if (this.#ended) throw this.#ended;
+      if (this.#calls.size >= CALLS_MAX && method !== "stop") throw tooMany();
+      this.#worker.postMessage(encode({ id, method, ...fields }, values));
       this.#calls.set(id, { resolve, reject });
-      this.#post({ id, method, ...fields });
     });
   }
 
@@ -222,4 +304,18 @@ class Runtime extends EventTarget {
     this.#calls.clear();
     this.#listeners.clear();
   }
+}
+
+function tooMany() {
+  const message = `more than ${CALLS_MAX} calls have no answer yet`;
+  return new AgentError({ name: "TooManyCalls", message, data: { limit: CALLS_MAX } });
+}
+
+/** What `config.json` says, but for the example: that is for the project's own page. */
+async function fetchConfig() {
+  const url = new URL("config.json", import.meta.url);
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url}: the server answered ${response.status}`);
+  const { example, ...config } = await response.json();
+  return config;
 }

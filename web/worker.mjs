@@ -1,6 +1,6 @@
 // Boots Python in a worker and hands it the line to the page. Both ways of the line carry JSON text.
 //
-// The page sends {config, nats, module} first; everything after it is for Python
+// The page sends {config, module} first; everything after it is for Python
 // (`agents_browser.tab`) and waits until Python is there. What goes to the page as an object is
 // {module}: Pyodide's compiled code, for further workers.
 
@@ -30,7 +30,8 @@ function enter(name, fields) {
 
 function fail(error) {
   if (phase === "failed") return;
-  const detail = String(error?.stack ?? error);
+  // Of a Python error the traceback is all there is to know: the stack would be that of the interpreter.
+  const detail = String((error?.name === "PythonError" ? error.message : error?.stack) ?? error);
   send("failed", { phase, message: lastLine(error), detail });
   phase = "failed";
 }
@@ -41,7 +42,7 @@ function lastLine(error) {
   return lines[lines.length - 1].replace(/^[\w.]+\.([A-Z]\w*: )/, "$1");
 }
 
-async function boot({ config, nats, module }) {
+async function boot({ config, module }) {
   enter("loading");
   const report = (progress) => send("progress", { phase: "loading", ...progress });
   const started = await startPython({ config, module, report });
@@ -51,9 +52,10 @@ async function boot({ config, nats, module }) {
   pyodide.registerJsModule("agents_hosts", hosts(config, started.module));
   enter("starting", { from });
   const settings = {
-    nats: nats ?? config.nats,
+    nats: config.nats,
     space: config.space,
     module: config.example?.module ?? null,
+    index: config.index ? new URL(config.index, location.href).href : null,
     log: config.log ?? null,
   };
   const tab = pyodide.pyimport("agents_browser.tab");
@@ -64,6 +66,7 @@ async function boot({ config, nats, module }) {
   };
   const take = await tab.run(JSON.stringify(settings), post);
   tab.destroy();
+  if (!take) return; // it has told why
   receive = take;
   for (const text of waiting.splice(0)) receive(text);
 }

@@ -6,9 +6,12 @@ an `id` that its `reply` repeats:
 
     {"method": "ask", "agent", "payload", "timeout"}    {"method": "tell", "agent", "payload"}
     {"method": "control", "agent", "action"}            {"method": "stop"}
+    {"method": "publish", "subject", "value"}           {"method": "define", "module", "source"}
     {"method": "subscribe", "subject"}                  {"method": "unsubscribe", "subscription"}
+    {"method": "install", "package"}                    {"method": "spawn", "path", "agent", "args",
+                                                         "kwargs", "child", "supervisor"}
 
-and what it hears: `phase`, `status`, `nodes`, `event`, `message`, `reply`.
+and what it hears: `phase`, `status`, `nodes`, `event`, `message`, `reply`, `failed`.
 """
 
 from __future__ import annotations
@@ -20,8 +23,18 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from agents_browser import eventloop, log
-from agents_core import Event, Node, Supervisor, codec, connect, jsonvalue
+from agents_browser import eventloop, log, packages
+from agents_core import (
+    Child,
+    Event,
+    Node,
+    Supervisor,
+    codec,
+    connect,
+    jsonvalue,
+    modules,
+    tracebacks,
+)
 from agents_core.bus import Status, Subscription
 from agents_core.errors import AgentsError, InvalidMessage
 from agents_core.ids import unique
@@ -39,29 +52,42 @@ CALLS_MAX = 1024
 _log = logging.getLogger("agents_browser")
 
 
-async def run(settings: str, post: Callable[[str], None]) -> Callable[[str], None]:
+async def run(settings: str, post: Callable[[str], None]) -> Callable[[str], None] | None:
     """Connect, start the tab's agents, and return what takes the page's messages.
 
     Args:
-        settings: JSON with `nats` (a URL), `space`, `module` (the example's, or null) and `log`.
+        settings: JSON with `nats` (a URL), `space`, `module` (the example's, or null), `index` (of
+            packages, or null) and `log`.
         post: sends a text to the page.
 
-    Raises:
-        AgentsError: an agent could not be started, or the URL can't be used here.
+    Returns:
+        None if that failed, as when an agent could not be started or the URL can't be used here;
+        the page was told.
     """
     found = json.loads(settings)
     log.install(found.get("log") or "INFO")
     eventloop.install()
-    tab = Tab(post)
-    await tab.start(found["nats"], found["space"], found["module"])
+    tab = Tab(post, found["index"])
+    try:
+        await tab.start(found["nats"], found["space"], found["module"])
+    except Exception as error:
+        tab.fail(error)
+        return None
     return tab.receive
 
 
 class Tab:
-    """The node of this tab and what the page wants of it."""
+    """The node of this tab and what the page wants of it.
 
-    def __init__(self, post: Callable[[str], None]) -> None:
+    Args:
+        post: sends a text to the page.
+        index: where packages are looked up by name; None for PyPI.
+    """
+
+    def __init__(self, post: Callable[[str], None], index: str | None) -> None:
         self._post = post
+        self._index = index
+        self._phase = "starting"
         self._node: Node | None = None
         self._rtt: float | None = None
         self._nodes_due = False
@@ -82,27 +108,37 @@ class Tab:
 
     async def start(self, url: str, space: str, module: str | None) -> None:
         """Join, then start what the example has for a tab."""
-        self.send("phase", phase="connecting")
+        self._enter("connecting")
         node = self._node = await connect(url, name=f"tab-{unique(6)}", space=space)
         node.on_change(self._nodes_changed)
         node.on_event(self._event)
         node.bus.on_status(self._on_status)
         self._spawn(self._measure())
-        self.send("phase", phase="spawning", node=node.name)
+        self._enter("spawning", node=node.name)
         if module is not None:
             children = importlib.import_module(module).tab(node.name)
             # A tab's agents are restarted often by hand: the page has a button to crash them.
             await node.supervise(Supervisor(children, name="tab", max_restarts=20, max_seconds=5))
         self._send_nodes()
         self._send_status()
-        self.send("phase", phase="running", node=node.name)
+        self._enter("running", node=node.name)
+
+    def _enter(self, phase: str, **fields: str) -> None:
+        self._phase = phase
+        self.send("phase", phase=phase, **fields)
+
+    def fail(self, error: Exception) -> None:
+        """Tell the page that the start failed: in which phase, in one line, and where."""
+        text = getattr(error, "traceback", "") or tracebacks.text_of(error)
+        message = f"{type(error).__name__}: {error}"
+        self.send("failed", phase=self._phase, message=message, detail=text)
 
     async def stop(self) -> None:
         """Stop the agents in order and leave."""
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
         await self.node.drain()
-        self.send("phase", phase="stopped")
+        self._enter("stopped")
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -154,8 +190,10 @@ class Tab:
     def receive(self, text: str) -> None:
         """Take one message of the page."""
         call = json.loads(text)
-        if len(self._tasks) >= CALLS_MAX:
-            self._refuse(call, InvalidMessage(f"more than {CALLS_MAX} calls under way"))
+        if len(self._tasks) >= CALLS_MAX and call["method"] != "stop":
+            message, data = f"more than {CALLS_MAX} calls under way", {"limit": CALLS_MAX}
+            error = {"name": "TooManyCalls", "message": message, "data": data}
+            self.send("reply", id=call["id"], error=error)
         else:
             self._spawn(self._answer(call))
 
@@ -163,11 +201,14 @@ class Tab:
         try:
             value = await self._do(call)
             self.send("reply", id=call["id"], value=value)
-        except AgentsError as error:
+        except Exception as error:
+            if not isinstance(error, AgentsError):
+                _log.exception("%s: %s", call["method"], error)
             self._refuse(call, error)
 
-    def _refuse(self, call: dict[str, Any], error: AgentsError) -> None:
-        described = {"name": type(error).__name__, "message": str(error), "data": error.data()}
+    def _refuse(self, call: dict[str, Any], error: Exception) -> None:
+        data = error.data() if isinstance(error, AgentsError) else {}
+        described = {"name": type(error).__name__, "message": str(error), "data": data}
         self.send("reply", id=call["id"], error=described)
 
     async def _do(self, call: dict[str, Any]) -> Any:
@@ -177,19 +218,40 @@ class Tab:
                 return _plain(await ref.ask(call["payload"], timeout=call["timeout"]))
             case "tell":
                 self.node.agent(call["agent"]).tell(call["payload"])
+            case "define" | "install" | "spawn":
+                await self._bring(call)
+            case "publish" | "subscribe" | "unsubscribe":
+                await self._talk(call)
             case "control":
                 return await self._control(call["agent"], call["action"])
-            case "subscribe":
-                await self._subscribe(call["id"], call["subject"])
-            case "unsubscribe":
-                subscription = self._subscriptions.pop(call["subscription"], None)
-                if subscription is not None:
-                    await subscription.unsubscribe()
             case "stop":
                 await self.stop()
             case other:
                 raise InvalidMessage(f"no method {other!r}")
         return None
+
+    async def _bring(self, call: dict[str, Any]) -> None:
+        """Code, and agents of it."""
+        match call["method"]:
+            case "define":
+                modules.define(call["module"], call["source"])
+            case "install":
+                await packages.install(call["package"], self._index)
+            case _:  # as `Node.spawn`, with the options apart from what is for the class
+                cls, id = modules.load(call["path"]), call["agent"]
+                child = Child(cls, id, tuple(call["args"]), call["kwargs"], **call["child"])
+                await self.node.supervise(Supervisor([child], name=id, **call["supervisor"]))
+
+    async def _talk(self, call: dict[str, Any]) -> None:
+        match call["method"]:
+            case "publish":
+                self.node.publish_json(self._subject(call), call["value"])
+            case "subscribe":
+                await self._subscribe(call["id"], self._subject(call))
+            case _:
+                subscription = self._subscriptions.pop(call["subscription"], None)
+                if subscription is not None:
+                    await subscription.unsubscribe()
 
     async def _control(self, agent: str, action: str) -> Any:
         ref = self.node.agent(agent)
@@ -210,7 +272,10 @@ class Tab:
             except AgentsError as error:  # anybody may publish there
                 _log.warning("%s: %s", msg.subject, error)
 
-        self._subscriptions[id] = await self.node.subscribe(f"{self.node.root}.{subject}", cb=take)
+        self._subscriptions[id] = await self.node.subscribe(subject, cb=take)
+
+    def _subject(self, call: dict[str, Any]) -> str:
+        return f"{self.node.root}.{call['subject']}"
 
 
 def _plain(value: Any) -> Any:

@@ -24,7 +24,7 @@ class Panel {
   #runtime;
   #root;
   #leave = new AbortController();
-  #unsubscribe;
+  #subscribed;
   #parts = {};
   #report = null; // what the totals said last
   #hosts = new Map(); // agent id: server or browser, of the agents that run now
@@ -44,7 +44,7 @@ class Panel {
 
   unmount() {
     this.#leave.abort();
-    this.#unsubscribe();
+    this.#subscribed.then((unsubscribe) => unsubscribe?.());
     this.#root.remove();
   }
 
@@ -106,7 +106,9 @@ class Panel {
   #listen() {
     const runtime = this.#runtime;
     const options = { signal: this.#leave.signal };
-    this.#unsubscribe = runtime.subscribe("wordcount.progress", (report) => this.#take(report));
+    this.#subscribed = runtime
+      .subscribe("wordcount.progress", (report) => this.#take(report))
+      .catch((error) => void this.#say(`${error.name}: ${error.message}`));
     runtime.addEventListener("nodes", ({ detail }) => this.#takeNodes(detail), options);
     runtime.addEventListener("status", ({ detail }) => this.#takeStatus(detail), options);
     runtime.addEventListener("phase", ({ detail }) => this.#takePhase(detail.phase), options);

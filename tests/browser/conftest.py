@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, Page
 
+from agents_server.index import Index, Wheel
 from agents_server.project import Project
 from agents_server.snapshot import Snapshot
 from tests.app import App
 from tests.app_fixture import StartApp
 from tests.browser import chromium
+from tests.browser.blank import PAGE, wheel_of
+from tests.browser.served import Served, gathered, with_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,3 +81,25 @@ def complaints(context: BrowserContext) -> list[str]:
     context.on("console", lambda m: m.type in {"error", "warning"} and found.append(m.text))
     context.on("weberror", lambda error: found.append(str(error.error)))
     return found
+
+
+@pytest.fixture(scope="session")
+def served_pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The project's files, a page without anything, and three wheels, two of them in the index."""
+    folder = tmp_path_factory.mktemp("pages")
+    wheels = []
+    for name, requires in (("tea", ""), ("teapot", "tea"), ("lonely", "nobody_has_this")):
+        wheels.append(folder / f"{name}-1.0-py3-none-any.whl")
+        wheels[-1].write_bytes(wheel_of(name, requires))
+    site = with_file(gathered(), "/blank/", folder / "index.html", PAGE)
+    files = {f"/wheels/{path.name}": path for path in wheels}
+    index = Index([*site.index.wheels, *map(Wheel.read, wheels[:2])])
+    with Served(replace(site, index=index, files={**site.files, **files})) as found:
+        yield found
+
+
+@pytest.fixture
+def blank(page: Page, served_pages: Served) -> Page:
+    """The page without anything."""
+    page.goto(f"{served_pages.url}blank/")
+    return page

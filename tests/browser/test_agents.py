@@ -1,0 +1,320 @@
+"""`web/agents.mjs` as page authors use it, in a page that is nothing but a page."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.blank import RUNNING, run
+from tests.browser.served import Served
+
+
+def test_agents_of_a_text_answer(blank: Page) -> None:
+    found = run(
+        blank,
+        f"""{RUNNING}
+        const three = await runtime.spawn("shop:Counter", "three", {{
+          args: [3], kwargs: {{ name: "tea" }}, restart: "transient", mailbox: 5, shutdown: 1,
+          maxRestarts: 1, maxSeconds: 60, state: "memory",
+        }});
+        await counter.tell({{ type: "Add" }});
+        await runtime.tell("counter", {{ type: "Add", n: 2 }});
+        return [
+          await counter.ask({{ type: "Add", n: 0 }}),
+          await three.ask({{ type: "Add", n: 2 }}, {{ timeout: 1 }}),
+          await runtime.agent("three").ask("name"),
+          await runtime.ask("three", {{ type: "echo", value: {{ a: [1, null, "ü"], b: 2.5 }} }}),
+          (await three.info()).type,
+          [runtime.phase, runtime.node.startsWith("tab-"), three.id],
+        ];""",
+    )
+    assert found == [
+        3,
+        6,
+        "tea",
+        {"a": [1, None, "ü"], "b": 2.5},
+        "Counter",
+        ["running", True, "three"],
+    ]
+
+
+def test_a_killed_agent_comes_back_with_its_state_and_a_stopped_one_does_not(blank: Page) -> None:
+    found = run(
+        blank,
+        f"""{RUNNING}
+        const kinds = [];
+        runtime.addEventListener("event", ({{ detail }}) => kinds.push(detail.kind));
+        await counter.ask({{ type: "Add", n: 5 }});
+        await counter.kill();
+        const kept = await counter.ask({{ type: "Add", n: 1 }});
+        await counter.stop();
+        const gone = await named(counter.ask("name"));
+        return [kept, gone.name, kinds];""",
+    )
+    assert found == [6, "AgentNotFound", ["crashed", "restarted", "stopped"]]
+
+
+def test_an_agent_in_a_worker_of_its_own_is_replaced_if_it_never_returns(blank: Page) -> None:
+    found = run(
+        blank,
+        f"""{RUNNING}
+        const slow = new Promise((resolve) => {{
+          runtime.addEventListener("slow", ({{ detail }}) => resolve(detail), {{ once: true }});
+        }});
+        const options = {{ host: "worker", deadline: 60 }};
+        const apart = await runtime.spawn("shop:Counter", "apart", options);
+        await apart.ask({{ type: "Add", n: 2 }});
+        await apart.ask({{ type: "busy", seconds: 0.1 }});
+        const never = named(apart.ask({{ type: "busy", seconds: 3600 }}, {{ timeout: 60 }}));
+        const meanwhile = await counter.ask({{ type: "Add", n: 1 }});
+        const {{ agent, message }} = await slow;
+        const {{ host }} = await counter.info();
+        const {{ name }} = await never;
+        return [meanwhile, name, await apart.ask({{ type: "Add" }}), agent, message, host];""",
+    )
+    assert found == [1, "RemoteError", 3, "apart", "busy", "inline"]
+
+
+def test_what_a_text_says_wrongly_is_named_and_placed(blank: Page) -> None:
+    found = run(
+        blank,
+        """
+        const runtime = start();
+        const errors = [
+          await named(runtime.define("shop", "\\n\\nimport nothing_there\\n")),
+          await named(runtime.define("shop", "class Counter(:\\n")),
+          await named(runtime.define("json", "VALUE = 1")),
+        ];
+        await runtime.define("shop", source);
+        const twice = (call) => call().then(call);
+        return [
+          ...errors,
+          await named(runtime.spawn("shop:Nobody", "a")),
+          await named(runtime.spawn("nothing:Counter", "a")),
+          await named(runtime.spawn("shop:NoAgent", "a")),
+          await named(runtime.spawn("shop:Counter", "not an id")),
+          await named(runtime.spawn("shop:Counter", "a", { kwargs: { wrong: 1 } })),
+          await named(twice(() => runtime.spawn("shop:Counter", "a"))),
+        ];""",
+    )
+    names = [error["name"] for error in found]
+    assert names == ["InvalidModule"] * 5 + [
+        "InvalidSpec", "InvalidAgentId", "RemoteError", "AgentExists",
+    ]  # fmt: skip
+    traceback = found[0]["data"]["traceback"].splitlines()
+    assert traceback[1] == '  File "shop.py", line 3, in <module>'
+    assert traceback[2].strip() == "import nothing_there"
+    assert found[1]["data"]["traceback"].splitlines()[0].strip() == 'File "shop.py", line 1'
+    assert "unexpected keyword argument 'wrong'" in found[7]["message"]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("undefined", "can't encode undefined at payload: give null for nothing"),
+        ("{ a: [undefined] }", "can't encode undefined at payload.a[0]: give null for nothing"),
+        ("{ a: () => 1 }", "can't encode a function at payload.a: it has no JSON form"),
+        ("Symbol('s')", "can't encode a symbol at payload: it has no JSON form"),
+        ("{ n: 10n }", "can't encode a BigInt at payload.n: make it a number or a text"),
+        ("[1, NaN]", "can't encode NaN at payload[1]: JSON has no such number"),
+        ("new Map()", "can't encode a Map at payload: make a plain object or an array of it"),
+        ("new Uint8Array(3)", "a Uint8Array at payload: make a plain object or an array of it"),
+        ("Promise.resolve(1)", "can't encode a Promise at payload: await it"),
+        ("'\\ud800'", "can't encode a text at payload: it has half a surrogate pair"),
+        ("(() => { const a = {}; a.b = [a]; return a; })()", "at payload.b[0]: it contains itself"),
+        ("JSON.parse('['.repeat(65) + ']'.repeat(65))", "nested deeper than 64, near payload[0]"),
+        ("'x'.repeat(2 ** 24)", "characters of JSON are more than 16777216"),
+    ],
+)
+def test_what_can_not_be_sent_is_refused_with_its_place(
+    blank: Page, value: str, message: str
+) -> None:
+    error = run(
+        blank,
+        f"""
+        const runtime = start();
+        const refused = await named(runtime.ask("nobody", {value}));
+        await runtime.stop();
+        return refused;""",
+    )
+    assert error["name"] == "EncodeError"
+    assert message in error["message"]
+
+
+def test_what_json_can_say_arrives_as_it_is(blank: Page) -> None:
+    found = run(
+        blank,
+        f"""{RUNNING}
+        const deep = JSON.parse("[".repeat(60) + "]".repeat(60));
+        const values = [
+          null, true, -0.5, 2 ** 60, "", "😀", [], {{}}, deep, {{ left: undefined, there: 1 }},
+          new Date(0), Object.create(null), "x".repeat(2 ** 20),
+        ];
+        const same = [];
+        for (const value of values) {{
+          const back = await counter.ask({{ type: "echo", value }});
+          same.push(JSON.stringify(back) === JSON.stringify(value));
+        }}
+        return same;""",
+    )
+    assert found == [True] * 13
+
+
+REFUSED = {
+    "start(null)": "options is an object, not null",
+    "start({ nats: 4222 })": "nats is a text, not 4222",
+    'start({ patience: "long" })': 'patience is a number of seconds above 0, not "long"',
+    'start({ url: "/" })': 'a member of options is one of config, nats, log, patience, not "url"',
+    'start({ config: "config.json" })': 'config is an object, not "config.json"',
+    'start({ log: "info" })': 'log is one of DEBUG, INFO, WARNING, ERROR, CRITICAL, not "info"',
+    "runtime.agent()": "id is a text, not undefined",
+    "runtime.ask()": "agent is a text, not undefined",
+    "runtime.ask(new Map(), 1)": "agent is a text, not a Map",
+    'runtime.ask("a", 1, { timeout: 0 })': "timeout is a number of seconds above 0, not 0",
+    'runtime.ask("a", 1, null)': "options is an object, not null",
+    'runtime.ask("a", 1, 5)': "options is an object, not 5",
+    'runtime.tell("", 1)': 'agent is a text, not ""',
+    'runtime.control("a", "restart")': 'action is one of stop, kill, info, not "restart"',
+    'runtime.publish(Symbol("s"), 1)': "subject is a text, not Symbol(s)",
+    'runtime.subscribe("a", "b")': 'callback is a function, not "b"',
+    "runtime.subscribe(null, () => 1)": "subject is a text, not null",
+    'runtime.define("a", () => 1)': "source is a text, not a function",
+    "runtime.install(10n)": "what is a text, not 10",
+    'runtime.spawn("Counter", "a")': 'path is "module:Class", not "Counter"',
+    'runtime.spawn("a:A", "a", { args: "x" })': 'options.args is an array, not "x"',
+    'runtime.spawn("a:A", "a", { kwargs: [] })': "options.kwargs is an object, not an Array",
+    'runtime.spawn("a:A", "a", { mailbox: 0 })': "options.mailbox is a number, at least 1, not 0",
+    'runtime.spawn("a:A", "a", { restart: "never" })': "options.restart is one of permanent, "
+    'transient, temporary, not "never"',
+    'runtime.spawn("a:A", "a", { max_restarts: 1 })': "a member of options is one of args, kwargs, "
+    "restart, state, mailbox, shutdown, host, deadline, maxRestarts, maxSeconds, "
+    'not "max_restarts"',
+}
+
+
+def test_arguments_that_can_not_be_meant_are_refused(blank: Page) -> None:
+    calls = ", ".join(f"async () => {call}" for call in REFUSED)
+    found = run(
+        blank,
+        f"""
+        const runtime = start();
+        const errors = [];
+        for (const call of [{calls}]) errors.push(await named(call()));
+        await runtime.stop();
+        return errors;""",
+    )
+    assert [error["message"] for error in found] == list(REFUSED.values())
+    assert {error["name"] for error in found} == {"InvalidArgument"}
+
+
+def test_a_configuration_without_its_files_fails_by_name(blank: Page) -> None:
+    found = run(
+        blank,
+        """
+        return [
+          await named(start({ config: {} }).running),
+          await named(start({ config: Promise.resolve(null) }).running),
+        ];""",
+    )
+    assert found[0]["message"] == "config.pyodide is a text, not undefined"
+    assert found[1]["message"] == "config is an object, not null"
+
+
+def test_publishes_and_hears_what_is_published(blank: Page) -> None:
+    found = run(
+        blank,
+        f"""{RUNNING}
+        const heard = [];
+        const end = await runtime.subscribe("shop.*", (value) => heard.push(value));
+        await runtime.publish("shop.price", {{ tea: 3 }});
+        await counter.ask({{ type: "publish", value: [1] }});
+        end();
+        await runtime.publish("shop.price", {{ tea: 4 }});
+        await counter.ask("name");
+        const errors = [runtime.subscribe("a..b", () => 1), runtime.publish("a b", 1)].map(named);
+        return [heard, ...(await Promise.all(errors))];""",
+    )
+    assert found[0] == [{"tea": 3}, [1]]
+    assert [error["name"] for error in found[1:]] == ["InvalidSubject", "InvalidSubject"]
+
+
+def test_installs_wheels_by_url_and_by_name_with_what_they_need(blank: Page) -> None:
+    found = run(
+        blank,
+        """
+        const runtime = start();
+        await runtime.install("teapot==1.0");
+        const pot = await runtime.spawn("teapot:Counter", "pot");
+        const cup = await runtime.spawn("tea:Counter", "cup");
+        const other = start();
+        await other.install("../wheels/tea-1.0-py3-none-any.whl");
+        const tea = await other.spawn("tea:Counter", "cup");
+        const answers = [];
+        for (const agent of [pot, cup, tea]) answers.push(await agent.ask({ type: "Add", n: 2 }));
+        return [answers, await named(other.install("nobody_has_this")),
+          await named(other.install("/wheels/lonely-1.0-py3-none-any.whl")),
+          await named(other.install("/wheels/missing-1.0-py3-none-any.whl"))];""",
+    )
+    assert found[0] == [2, 2, 2]
+    assert [error["name"] for error in found[1:]] == ["InstallFailed"] * 3
+    assert "nobody_has_this" in found[1]["message"]
+    assert "nobody-has-this" in found[2]["message"].replace("_", "-")
+
+
+def test_calls_under_way_end_with_the_runtime(blank: Page) -> None:
+    found = run(
+        blank,
+        f"""{RUNNING}
+        const phases = [];
+        runtime.addEventListener("phase", ({{ detail }}) => phases.push(detail.phase));
+        await runtime.stop();
+        await runtime.stop();
+        const calls = [counter.ask("name"), runtime.subscribe("a", () => 1)].map(named);
+        return [phases, ...(await Promise.all(calls))];""",
+    )
+    assert found[0] == ["stopped"]
+    assert [error["name"] for error in found[1:]] == ["Stopped", "Stopped"]
+
+
+def test_calls_without_an_answer_are_bounded(blank: Page) -> None:
+    found = run(
+        blank,
+        f"""{RUNNING}
+        await runtime.define("wait", `
+from asyncio import sleep
+from agents_core import Agent, on
+class Waiter(Agent):
+    @on("wait")
+    async def wait(self):
+        await sleep(60)
+`);
+        const waiter = await runtime.spawn("wait:Waiter", "waiter", {{ mailbox: 5000 }});
+        const asks = Array.from({{ length: 1100 }}, () => waiter.ask("wait"));
+        const python = await named(Promise.race(asks));
+        const waiting = start({{ config: new Promise(() => {{}}) }});
+        for (let i = 0; i < 65_536; i++) waiting.tell("counter", "name").catch(() => {{}});
+        const page = await named(waiting.tell("counter", "name"));
+        await waiting.stop();
+        Promise.allSettled(asks);
+        await runtime.stop();
+        return [python, page];""",
+    )
+    assert [error["name"] for error in found] == ["TooManyCalls", "TooManyCalls"]
+    assert found[1]["data"] == {"limit": 65_536}
+
+
+def test_the_projects_own_page_uses_nothing_else(served_pages: Served) -> None:
+    """Of the runtime; the service worker is the page's own affair."""
+    pages = [path for path in served_pages.site.files if path == "/main.mjs" or "/views/" in path]
+    assert len(pages) > 5
+    used: set[str] = set()
+    for path in pages:
+        for line in served_pages.site.files[path].read_text(encoding="utf-8").splitlines():
+            if line.startswith("import ") or " from " in line:
+                used |= {json.loads(word.rstrip(";")) for word in line.split() if word[0] == '"'}
+    assert {name for name in used if "/views/" not in name and name != "./dom.mjs"} == {
+        "./agents.mjs",
+        "./offline.mjs",
+    }
