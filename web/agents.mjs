@@ -13,8 +13,10 @@
 //   status   {status, url, rtt, reconnects}: the connection to NATS; rtt in seconds, or null
 //   nodes    [{node, host, version, bus, agents}]: all nodes, this tab's first
 //   event    {node, agent, type, kind, reason, traceback, timestamp}: a start, a crash, …
+//   slow     {agent, message, seconds, messages, awaited}: a handler of this tab took over 50 ms
 //   failed   {phase, message, detail}: the runtime has ended; make a new one to try again
 //
+// Each phase of the start is a `performance.measure` of this page, each slow handler one of the worker.
 // Further runtimes of a page start faster: they share Pyodide's compiled code with the first.
 
 import * as check from "./checks.mjs";
@@ -28,6 +30,8 @@ const TICK_MS = 1_000; // counted in ticks: a frozen page has none, and nothing 
 const ASK_S = 5; // as in Python
 const CALLS_MAX = 65_536; // without an answer yet; what comes before Python runs waits among them
 const SNAPSHOT_AFTER_MS = 3_000; // the agents' own start comes first
+
+const STARTING = new Set(["loading", "starting", "connecting", "spawning"]);
 
 const modules = new Map(); // Pyodide's compiled code, by where it came from
 
@@ -91,6 +95,7 @@ class Runtime extends EventTarget {
   #config;
   #guard;
   #quietTicks = 0;
+  #entered = performance.now();
 
   /** This tab's node, once it has a name. */
   node = null;
@@ -254,7 +259,7 @@ class Runtime extends EventTarget {
       case "event":
         this.#emit("event", message.event);
         break;
-      default: // progress, status
+      default: // progress, slow, status
         this.#emit(type, message);
     }
   }
@@ -266,11 +271,20 @@ class Runtime extends EventTarget {
   #enter(entered) {
     const { phase, from } = entered;
     if (phase === this.phase && phase === "stopped") return;
+    if (phase !== this.phase) this.#measure();
     this.phase = phase;
     if (phase === "connecting") clearInterval(this.#guard); // from here on Python tells itself
     if (from === "scratch") setTimeout(() => this.#haveSnapshotTaken(), SNAPSHOT_AFTER_MS);
     if (phase === "running") this.#settle.resolve();
     this.#emit("phase", entered);
+  }
+
+  #measure() {
+    const [start, end] = [this.#entered, performance.now()];
+    this.#entered = end;
+    if (!STARTING.has(this.phase)) return;
+    const devtools = { track: "start", trackGroup: "agents-core" };
+    performance.measure(`agents-core: ${this.phase}`, { start, end, detail: { devtools } });
   }
 
   // Pyodide's start may neither end nor fail, and a worker in an endless loop can't say so.

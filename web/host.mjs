@@ -3,6 +3,7 @@
 
 import { share } from "./pump.mjs";
 import { startPython } from "./python.mjs";
+import { joinStderr } from "./stderr.mjs";
 
 const PAGE_BYTES = 64 * 1024;
 
@@ -23,6 +24,7 @@ function fail(error) {
 async function run({ config, module, wall, packages, port }) {
   limitMemory(wall);
   const { pyodide } = await startPython({ config, module });
+  joinStderr(pyodide);
   if (packages.length > 0) await pyodide.loadPackage(packages);
   pyodide.registerJsModule("agents_pump", { share });
   const host = pyodide.pyimport("agents_browser.host");

@@ -7,6 +7,7 @@
 import { hosts } from "./hosts.mjs";
 import { share } from "./pump.mjs";
 import { startPython } from "./python.mjs";
+import { joinStderr } from "./stderr.mjs";
 
 const send = (type, fields = {}) => postMessage(JSON.stringify({ type, ...fields }));
 
@@ -20,8 +21,18 @@ addEventListener("message", ({ data }) => {
 });
 
 // Emscripten swallows some failures of a boot: its promise then never settles, but these events come.
-addEventListener("error", (event) => phase !== "running" && fail(event.error ?? event.message));
-addEventListener("unhandledrejection", (event) => phase !== "running" && fail(event.reason));
+addEventListener("error", (event) => uncaught(event, event.error ?? event.message));
+addEventListener("unhandledrejection", (event) => uncaught(event, event.reason));
+
+// Later, a callback that an agent gave to JavaScript may raise. That harms nobody else, and of its error
+// the traceback is worth showing, not the interpreter's stack.
+function uncaught(event, error) {
+  if (phase !== "running") fail(error);
+  else if (error?.name === "PythonError") {
+    event.preventDefault();
+    console.error(error.message.trim());
+  }
+}
 
 function enter(name, fields) {
   phase = name;
@@ -50,6 +61,7 @@ async function boot({ config, module }) {
   const { pyodide, from } = started;
   pyodide.registerJsModule("agents_pump", { share });
   pyodide.registerJsModule("agents_hosts", hosts(config, started.module));
+  joinStderr(pyodide);
   enter("starting", { from });
   const settings = {
     nats: config.nats,

@@ -11,7 +11,7 @@ an `id` that its `reply` repeats:
     {"method": "install", "package"}                    {"method": "spawn", "path", "agent", "args",
                                                          "kwargs", "child", "supervisor"}
 
-and what it hears: `phase`, `status`, `nodes`, `event`, `message`, `reply`, `failed`.
+and what it hears: `phase`, `status`, `nodes`, `event`, `slow`, `message`, `reply`, `failed`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ import importlib
 import json
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import asdict
 from typing import Any
 
 from agents_browser import eventloop, log, packages
+from agents_browser.devtools import SlowMeasures
 from agents_core import (
     Child,
     Event,
@@ -37,6 +39,7 @@ from agents_core import (
 )
 from agents_core.bus import Status, Subscription
 from agents_core.errors import AgentsError, InvalidMessage
+from agents_core.events import Slow
 from agents_core.ids import unique
 from agents_core.nats.msg import Msg
 
@@ -89,6 +92,7 @@ class Tab:
         self._index = index
         self._phase = "starting"
         self._node: Node | None = None
+        self._measures = SlowMeasures()
         self._rtt: float | None = None
         self._nodes_due = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -112,6 +116,7 @@ class Tab:
         node = self._node = await connect(url, name=f"tab-{unique(6)}", space=space)
         node.on_change(self._nodes_changed)
         node.on_event(self._event)
+        node.on_slow(self._slow)
         node.bus.on_status(self._on_status)
         self._spawn(self._measure())
         self._enter("spawning", node=node.name)
@@ -158,6 +163,10 @@ class Tab:
 
     def _event(self, event: Event) -> None:
         self.send("event", event=event.to_json())
+
+    def _slow(self, slow: Slow) -> None:
+        if self._measures.add(slow):
+            self.send("slow", **asdict(slow))
 
     def _send_status(self) -> None:
         bus = self.node.bus

@@ -96,10 +96,19 @@ class Console(Protocol):
     def warn(self, text: str) -> None: ...
     def error(self, text: str) -> None: ...
 
+class Performance(Protocol):
+    def now(self) -> float: ...
+    def measure(self, name: str, options: JsProxy) -> None: ...
+    def clearMeasures(self, name: str) -> None: ...  # noqa: N802
+
+class Object:
+    fromEntries: Callable[..., object]  # noqa: N815
+
 class Global(Protocol):
     location: Location
 
 console: Console
+performance: Performance
 WebAssembly: JsProxy
 crypto: Crypto
 indexedDB: IDBFactory  # noqa: N816
