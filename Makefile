@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 PYODIDE := web/node_modules/pyodide/package.json
 PYODIDE_029 := build/pyodide-0.29/node_modules/pyodide/package.json
 NATS_JS := tests/interop/node_modules/@nats-io/nats-core/package.json
+TYPESCRIPT := tests/browser/node_modules/typescript/package.json
 SOURCES := $(shell find agents_core browser/agents_browser server/agents_server -name '*.py' 2>/dev/null)
 WHEEL := dist/.agents_core
 SNAPSHOT := build/.snapshot
@@ -52,6 +53,12 @@ $(NATS_JS): tests/interop/package.json
 	cd tests/interop && npm install --silent --no-package-lock --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+# What checks the types of the page's module.
+$(TYPESCRIPT): tests/browser/package.json
+	@command -v npm >/dev/null || { echo "npm is missing: apt-get install npm"; exit 1; }
+	cd tests/browser && npm install --silent --no-package-lock --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 wheel: $(WHEEL) $(if $(shell command -v npm),$(SNAPSHOT)) ## build the wheel into dist/, and a snapshot of Pyodide with it
 
 $(WHEEL): pyproject.toml README.md $(SOURCES) | $(VENV)/.installed
@@ -77,7 +84,7 @@ browser: setup ## find or install the browsers that the tests drive
 	@$(BIN)/python -m tests.browser.chromium
 	@$(BIN)/python -m tests.browser.firefox
 
-test: setup browser test313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(SNAPSHOT) $(PYODIDE_029) $(HYPOTHESIS) $(NATS_JS) ## run every test, with coverage of the core
+test: setup browser test313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(SNAPSHOT) $(PYODIDE_029) $(HYPOTHESIS) $(NATS_JS) $(TYPESCRIPT) ## run every test, with coverage of the core
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
@@ -129,4 +136,4 @@ fmt: setup ## format, and fix what can be fixed
 	$(BIN)/ruff check --fix .
 
 clean: ## remove what the other words made
-	rm -rf $(VENV) .venv-3.13 .agents dist build web/node_modules tests/interop/node_modules .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-3.13 .agents dist build web/node_modules tests/interop/node_modules tests/browser/node_modules .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -42,7 +42,7 @@ async function main() {
   startView.expect(config.bytes);
   await runtime.running;
   if (config.example?.panel) await showExample(config.example, runtime);
-  document.documentElement.dataset.kept = await keep().catch(() => false);
+  document.documentElement.dataset.kept = String(await keep().catch(() => false));
 }
 
 // What is kept in the browser may be what is wrong.

@@ -4,7 +4,10 @@ import { h, write } from "./dom.mjs";
 
 const EXAMPLE = '{"type": "report"}';
 
-/** @returns {{open: (agent: string) => void}} */
+/**
+ * @param {import("../agents.mjs").Runtime} runtime
+ * @returns {{open: (agent: string) => void}}
+ */
 export function messageDialog(runtime) {
   let agent = "";
   const title = h("h2", { id: "message-title" });
