@@ -17,12 +17,19 @@ TYPES = {
     ".bin": "application/octet-stream",
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".jpg": "image/jpeg",
+    ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
     ".mjs": "text/javascript; charset=utf-8",
+    ".png": "image/png",
     ".py": "text/x-python; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
     ".wasm": "application/wasm",
+    ".webp": "image/webp",
     ".whl": "application/zip",
+    ".woff2": "font/woff2",
     ".zip": "application/zip",
 }
 
@@ -38,7 +45,7 @@ PACKERS: Mapping[str, Callable[[bytes], bytes]] = {
 }
 """By content coding, the best one first; browsers that lack it, or https, take the other."""
 
-SEALED = frozenset({".html", ".mjs"})
+SEALED = frozenset({".html", ".js", ".mjs"})
 """What a browser runs under the policy in its headers: with another policy it is another file."""
 
 IMMUTABLE = "public, max-age=31536000, immutable"

@@ -6,13 +6,18 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from agents_core.errors import AgentsError
 from agents_core.node import VERSION
 from agents_server import log
 from agents_server.config import HTTP_PORT, Config
+from agents_server.export import export
+from agents_server.project import Project
+from agents_server.site import Site
 from agents_server.up import up
 
+_EXPORT = "write the page, Pyodide and pages of your own as files for any server"
 _ENVIRONMENT = """\
 environment, where the flag is not given:
   NATS_URL            as --nats
@@ -44,12 +49,30 @@ def parser() -> argparse.ArgumentParser:
     add("--port", type=_port, default=HTTP_PORT, help="of the page (default %(default)s)")
     add("--example", metavar="NAME", default="", help="run examples/NAME")
     add("--input", metavar="FILE", help="what the example works on")
+    add("--pages", metavar="FOLDER", help="serve pages of your own too, at /NAME OF THE FOLDER/")
     add("--space", default="default", help="nodes of one space see one another")
     add("--pyodide-url", metavar="URL", default="", help="another copy of Pyodide, with a / last")
     add("--log-level", choices=log.LEVELS, help="default info")
     add("--log-format", choices=("plain", "json"), default="plain", help="default %(default)s")
     add("--data", metavar="FOLDER", default=".agents", help="default %(default)s")
+    command.set_defaults(run=_up, command=command)
+    _add_export(
+        commands.add_parser(
+            "export", help=_EXPORT, description=f"{_EXPORT[0].upper()}{_EXPORT[1:]}."
+        )
+    )
     return root
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("folder", metavar="FOLDER", help="where to; what is there is overwritten")
+    add("--pages", metavar="FOLDER", help="pages of your own, at /NAME OF THE FOLDER/")
+    add("--nats-websocket", metavar="URL", default="local://", help="default %(default)s: none")
+    add("--base", metavar="PATH", default="/", help="where the files will be (default %(default)s)")
+    add("--space", default="default", help="nodes of one space see one another")
+    add("--pyodide-url", metavar="URL", default="", help="another copy of Pyodide, with a / last")
+    command.set_defaults(run=_export, command=command)
 
 
 def _port(text: str) -> int:
@@ -59,16 +82,28 @@ def _port(text: str) -> int:
     return port
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the return value is the exit code."""
-    command = parser()
-    flags = command.parse_args(arguments)
+def _up(flags: argparse.Namespace) -> None:
     config = Config.of(flags)
     if flags.creds and not config.creds:
-        command.error("--creds is for the server that --nats names")
+        flags.command.error("--creds is for the server that --nats names")
+    log.install(config.log_level, config.log_format)
+    asyncio.run(up(config))
+
+
+def _export(flags: argparse.Namespace) -> None:
+    pages = Path(flags.pages).resolve() if flags.pages else None
+    config = Config(pages=pages, space=flags.space, pyodide_url=flags.pyodide_url)
+    site = Site.gather(Project.find(), config, None)
+    folder = Path(flags.folder)
+    count = export(site, folder, nats=flags.nats_websocket, base=flags.base)
+    print(f"{count} files in {folder}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the return value is the exit code."""
+    flags = parser().parse_args(arguments)
     try:
-        log.install(config.log_level, config.log_format)
-        asyncio.run(up(config))
+        flags.run(flags)
     except AgentsError as error:
         print(f"agents: {log.redacted(str(error))}", file=sys.stderr)
         return 1

@@ -24,6 +24,7 @@ class Config:
         port: its port; the next free one if taken.
         example: the folder under `examples/` to run, or empty.
         input: what the example works on; None for its default.
+        pages: a folder with pages of one's own, or None.
         space: of all subjects.
         pyodide_url: another copy of Pyodide than the installed one, or empty.
         log_level, log_format: see `agents_server.log`.
@@ -37,6 +38,7 @@ class Config:
     port: int = HTTP_PORT
     example: str = ""
     input: str | None = None
+    pages: Path | None = None
     space: str = "default"
     pyodide_url: str = ""
     log_level: str = "info"
@@ -62,6 +64,7 @@ class Config:
             port=flags.port,
             example=flags.example,
             input=flags.input,
+            pages=Path(flags.pages).resolve() if flags.pages else None,
             space=flags.space,
             pyodide_url=flags.pyodide_url,
             log_level=flags.log_level or environment.get("AGENTS_LOG_LEVEL", "info").lower(),

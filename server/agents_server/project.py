@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from agents_core.errors import Unsupported
+from agents_server.assets import TYPES
 
 WEB_TYPES = frozenset({".css", ".html", ".mjs", ".svg"})
 NOT_SERVED = frozenset({"node", "node_modules"})
@@ -98,12 +99,33 @@ class Project:
         Raises:
             Unsupported: there is no example of that name.
         """
-        folders = sorted((self.root / "examples").glob("*/"))
-        for folder in folders:
-            if folder.name == name and (folder / f"{name}.py").is_file():
+        folders = sorted((self.root / "examples").glob("*/"))  # some are pages, for `--pages`
+        known = [folder for folder in folders if (folder / f"{folder.name}.py").is_file()]
+        for folder in known:
+            if folder.name == name:
                 return Example(name, folder)
-        known = ", ".join(folder.name for folder in folders)
-        raise Unsupported(f"the example {name!r}", f"there are: {known}")
+        names = ", ".join(folder.name for folder in known)
+        raise Unsupported(f"the example {name!r}", f"there are: {names}")
+
+
+def own_pages(folder: Path) -> dict[str, Path]:
+    """The files of a user's folder by their path on the server, at `/<the folder's name>/`.
+
+    Those that are hidden, or of a type that no page needs, are left out.
+
+    Raises:
+        Unsupported: there is no such folder, or it has no `index.html`.
+    """
+    if not (folder / "index.html").is_file():
+        raise Unsupported(f"the page {folder}", "give a folder with an index.html")
+    base = f"/{folder.name}"
+    found = {f"{base}/": folder / "index.html"}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        hidden = any(part.startswith(".") or part in NOT_SERVED for part in name.parts)
+        if path.suffix in TYPES and path.is_file() and not hidden:
+            found[f"{base}/{name.as_posix()}"] = path
+    return found
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents_core.errors import Unsupported
 from agents_core.node import VERSION
 from agents_server.assets import IMMUTABLE, REVALIDATE, Asset
 from agents_server.config import Config
 from agents_server.index import Index, Wheel, lock
-from agents_server.project import LOCK_FILE, PYODIDE_FILES, Example, Project
+from agents_server.project import LOCK_FILE, PYODIDE_FILES, Example, Project, own_pages
 from agents_server.snapshot import Snapshot
+
+INDEX = "/simple/"
+"""Where the package index is."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Site:
         """Read what is to be served.
 
         Raises:
-            Unsupported: Pyodide or a wheel is not there.
+            Unsupported: Pyodide, a wheel or a folder of pages is not there, or its name is taken.
         """
         store = project.cache()
         wheels = [Wheel.read(path) for path in project.wheels()]
@@ -53,17 +57,22 @@ class Site:
         if snapshot.path.exists():
             assets[snapshot.url] = Asset.packed_once(snapshot.path, IMMUTABLE, store)
         files = {**project.pages(), **(example.pages() if example else {})}
+        own = own_pages(config.pages) if config.pages else {}
+        if config.pages and config.pages.name in {
+            _folder(path) for path in (*files, *assets, INDEX)
+        }:
+            raise Unsupported(f"pages in {config.pages}", "give the folder another name")
         settings = {
             "version": VERSION,
             "space": config.space,
             "pyodide": pyodide,
             "wheel": next(w.url for w in wheels if w.project == "agents-core"),
             "snapshot": snapshot.url,
-            "index": "/simple/",
+            "index": INDEX,
             "bytes": sum(len(asset.body) for path, asset in assets.items() if _at_boot(path)),
             "example": example.describe() if example else None,
         }
-        return cls(settings, assets, files, Index(wheels))
+        return cls(settings, assets, {**files, **own}, Index(wheels))
 
     def find(self, path: str, policy: str) -> Asset | None:
         """The file at a path, to be sent with that policy; None if there is none."""
@@ -76,6 +85,11 @@ class Site:
         """All files by path, each with the tag of what is there now."""
         found = {path: self.find(path, policy) for path in (*self.files, *self.assets)}
         return {path: asset.tag for path, asset in found.items() if asset is not None}
+
+
+def _folder(path: str) -> str:
+    """The first part of a path; empty for what is not in a folder."""
+    return path.removeprefix("/").rpartition("/")[0].partition("/")[0]
 
 
 def _at_boot(path: str) -> bool:

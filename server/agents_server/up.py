@@ -65,6 +65,8 @@ async def up(config: Config) -> None:
             web = await stack.enter_async_context(_web(app, config))
             lock_file.tell(web.url)
             print(f"open {web.url}", flush=True)
+            if config.pages:
+                print(f"and {web.url}{config.pages.name}/", flush=True)
             await stop.wait()
             _log.info("stopping")
 

@@ -253,3 +253,21 @@ def test_another_copy_of_pyodide_may_be_named(start_app: StartApp) -> None:
     assert app.get("/config.json")["pyodide"] == "https://cdn.example/pyodide/"
     policy = app.fetch("/")[1]["Content-Security-Policy"]
     assert "script-src 'self' 'wasm-unsafe-eval' https://cdn.example;" in policy
+
+
+def test_serves_pages_of_ones_own(start_app: StartApp, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("index.html", "deep/page.mjs", "deep/notes.md", ".secret.html", "table.csv"):
+        (folder / name).write_text(f"<p>{name}</p>", encoding="utf-8")
+    app = start_app("--no-nats", "--pages", str(folder))
+    assert app.read_until(f"and {app.url}mine/")
+    assert app.fetch("/mine/")[2] == app.fetch("/mine/index.html")[2] == b"<p>index.html</p>"
+    status, headers, _ = app.fetch("/mine/deep/page.mjs")
+    assert (status, headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
+    assert "Content-Security-Policy" in headers
+    (folder / "index.html").write_text("changed", encoding="utf-8")
+    assert app.fetch("/mine/")[2] == b"changed"
+    for path in ("/mine/deep/notes.md", "/mine/.secret.html", "/mine/table.csv", "/mine/../up.py"):
+        assert app.fetch(path)[0] == 404
+    assert "/mine/deep/page.mjs" in app.get("/config.json")["files"]

@@ -1,0 +1,83 @@
+"""`agents export`: the same files as `agents up` serves, for other servers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agents_core.errors import StorageError, Unsupported
+from agents_server.cli import main
+from agents_server.config import Config
+from agents_server.export import export
+from agents_server.project import Project
+from agents_server.site import Site
+
+PAGES = Path(__file__).parents[2] / "examples" / "page"
+
+
+@pytest.fixture(scope="module")
+def site() -> Site:
+    """What `agents up --pages examples/page` would serve."""
+    return Site.gather(Project.find(), Config(pages=PAGES), None)
+
+
+def settings_in(folder: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_every_file_is_written_where_its_path_says(site: Site, tmp_path: Path) -> None:
+    count = export(site, tmp_path, nats="wss://nats.example.org")
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
+    files = [path.lstrip("/") for path in (*site.assets, *site.files) if not path.endswith("/")]
+    index = {f"simple/{name}/index.html" for name in site.index.projects}
+    assert {*files, *index, "config.json"} <= written | {"page/index.html"}
+    assert count == len(files) + len(index) + 3  # two paths that end with a slash, and config.json
+    assert (tmp_path / "page" / "index.html").read_bytes() == (PAGES / "index.html").read_bytes()
+    settings = settings_in(tmp_path)
+    assert settings["nats"] == "wss://nats.example.org"
+    assert settings["pyodide"] == site.settings["pyodide"]
+    assert settings["files"] == site.tags("")
+
+
+def test_paths_begin_where_the_folder_will_be(site: Site, tmp_path: Path) -> None:
+    export(site, tmp_path, base="/a/b/")
+    settings = settings_in(tmp_path)
+    for name in ("pyodide", "wheel", "snapshot", "index"):
+        path = str(settings[name])
+        assert path.startswith("/a/b/")
+        assert (tmp_path / path.removeprefix("/a/b/")).exists()
+    lock = tmp_path / str(settings["pyodide"]).removeprefix("/a/b/") / "pyodide-lock.json"
+    packages = json.loads(lock.read_text(encoding="utf-8"))["packages"].values()
+    assert {package["file_name"].startswith("/a/b/wheels/") for package in packages} == {True}
+    assert settings["files"] == {settings["snapshot"]: site.assets[site.settings["snapshot"]].tag}
+
+
+def test_a_file_in_the_way_is_named(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("a file", encoding="utf-8")
+    with pytest.raises(StorageError, match="there"):
+        export(site, tmp_path / "there")
+
+
+def test_the_command_says_what_it_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "site", "--pages", str(PAGES)]) == 0
+    assert "files in site" in capsys.readouterr().out
+    assert (tmp_path / "site" / "agents.mjs").is_file()
+
+
+@pytest.mark.parametrize("name", ["views", "simple", "wheels", "pyodide"])
+def test_a_folder_of_pages_can_not_take_a_name_of_the_sites(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "index.html").write_text("mine", encoding="utf-8")
+    with pytest.raises(Unsupported, match="another name"):
+        Site.gather(Project.find(), Config(pages=tmp_path / name), None)
+
+
+def test_a_folder_of_pages_has_an_index(tmp_path: Path) -> None:
+    with pytest.raises(Unsupported, match=r"index\.html"):
+        Site.gather(Project.find(), Config(pages=tmp_path), None)
