@@ -53,7 +53,7 @@ $(NATS_JS): tests/interop/package.json
 	cd tests/interop && npm install --silent --no-package-lock --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-# What checks the types of the page's module.
+# What the tests of pages need: TypeScript, which checks types, and PyScript, for its example.
 $(TYPESCRIPT): tests/browser/package.json
 	@command -v npm >/dev/null || { echo "npm is missing: apt-get install npm"; exit 1; }
 	cd tests/browser && npm install --silent --no-package-lock --ignore-scripts --no-audit --no-fund
