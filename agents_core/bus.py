@@ -19,6 +19,10 @@ Callback: TypeAlias = "Callable[[Msg], object]"
 """Called with each message. A plain function runs at once, inside the arrival; a coroutine function
 runs in order on the subscription's own task."""
 
+CHECK_S = 2.0
+"""Seconds that a server has to answer when something hints that it may be gone: it is on the way
+of a person who has just come back to a tab, and a live server needs milliseconds."""
+
 PENDING_MSGS_LIMIT = 65_536
 """Messages a subscription keeps for a slow reader before it drops the newest; nats-py keeps
 524,288, which in a tab would be memory that never comes back."""
@@ -289,6 +293,22 @@ class Bus(Protocol):
 
     def on_status(self, listener: Callable[[Status], None]) -> Callable[[], None]:
         """Call `listener` at each change of status, until the returned function is called."""
+        ...
+
+    async def suspend(self) -> None:
+        """Leave the server and stay away until `resume`: nothing is to run here for a while.
+
+        What is published meanwhile waits in the bounded buffer, who waits for a reply is told
+        `NotConnected`, and subscriptions live on. Does nothing on a bus that is closed.
+        """
+        ...
+
+    async def resume(self) -> None:
+        """Come back from `suspend`; or see to a connection that may have been lost unnoticed.
+
+        For when a machine wakes up or a network is back. While a server is sought, the next
+        attempt is made at once; one that is there has `CHECK_S` to answer, else it is lost.
+        """
         ...
 
     async def drain(self) -> None:

@@ -287,6 +287,12 @@ class LocalBus:
         await self.flush(timeout)
         return self._timers.now() - began
 
+    async def suspend(self) -> None:
+        """See `Bus.suspend`: there is no server to leave."""
+
+    async def resume(self) -> None:
+        """See `Bus.resume`: there is none to come back to."""
+
     async def drain(self) -> None:
         """Deliver what is on its way, then close.
 

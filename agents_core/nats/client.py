@@ -193,6 +193,14 @@ class Client:
         """
         self._link.leave()
 
+    async def suspend(self) -> None:
+        """See `Bus.suspend`; without `allow_reconnect` it does nothing."""
+        await self._link.suspend()
+
+    async def resume(self) -> None:
+        """See `Bus.resume`."""
+        self._link.resume()
+
     # -- arriving
 
     def _on_arrival(self, connection: Connection, msgs: list[Msg], events: list[Event]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Generic, TypeVar
 
@@ -41,6 +42,7 @@ class Connector(Generic[T]):
         self._answered_at = 0.0
         self._round = 0
         self._left = 0  # servers to try before the next pause
+        self._hurried = asyncio.Event()
 
     async def first(self) -> T:
         """Each server once.
@@ -86,6 +88,16 @@ class Connector(Generic[T]):
                 return made
         return None
 
+    def hurry(self) -> None:
+        """Something has changed that may let a server answer: make the next attempt at once."""
+        self._round = 0
+        self._hurried.set()
+
+    async def _pause(self, seconds: float) -> None:
+        self._hurried.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._hurried.wait(), seconds)
+
     def refused(self, server: Server, error: AgentsError) -> None:
         """The server ended a connection by an authorization error, which counts as one attempt."""
         self._failed(server, error, -1)
@@ -104,16 +116,17 @@ class Connector(Generic[T]):
         """The server to try now, after the pause before it; None if it is gone after that."""
         if (asked := self._ask(self.servers)) is not None:
             server, delay = asked
-            await asyncio.sleep(delay)
+            await self._pause(delay)
             if server not in self.servers:  # the pool was replaced meanwhile
                 return None
             self.servers.take(server)
             return server
         if self._left <= 0:  # a pause per round through the pool
             wait, rng = self._options.reconnect_time_wait, self._options.rng
-            await asyncio.sleep(backoff.delay(self._round, wait, rng))
-            self._left = len(self.servers)
+            pause = backoff.delay(self._round, wait, rng)
             self._round += 1
+            await self._pause(pause)
+            self._left = len(self.servers)
         self._left -= 1
         return self.servers.next()
 

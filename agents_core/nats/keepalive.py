@@ -33,6 +33,14 @@ class KeepAlive:
         """Ask no more."""
         self._timer.cancel()
 
+    def look(self, seconds: float) -> None:
+        """Something hints at a loss: ask at once, and have the answer decide after `seconds`."""
+        self._timer.cancel()
+        now = self._timers.now()
+        self._asked, self._asked_at = self._limit, now
+        self._connection.ping()
+        self._look_at(now + seconds)
+
     def _look_at(self, when: float) -> None:
         self._timer = self._timers.after(when - self._timers.now(), self._look)
 
@@ -40,7 +48,7 @@ class KeepAlive:
         now, heard_at = self._timers.now(), self._connection.received_at
         if heard_at >= self._asked_at:
             self._asked = 0
-        if heard_at + self._interval > now:
+        if not self._asked and heard_at + self._interval > now:
             self._look_at(heard_at + self._interval)
             return
         late = now - self._timer.when > LATE_S

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from agents_core import platform
-from agents_core.bus import Stats, Status
+from agents_core.bus import CHECK_S, Stats, Status
 from agents_core.errors import (
     AgentsError,
     AuthorizationError,
@@ -86,6 +86,7 @@ class Link:
         self._on_arrival, self._on_error, self._on_end = on_arrival, on_error, on_end
         self._keep_alive: KeepAlive | None = None
         self._under_way: asyncio.Task[None] | None = None  # to another server
+        self._away = False  # on purpose, until `resume`
         self._leaving: Connection | None = None  # its server has said that it is about to go
 
     # -- connecting
@@ -173,7 +174,8 @@ class Link:
 
     def _come_back(self) -> None:
         self._status.set(Status.RECONNECTING)
-        self._go(self._return())
+        if not self._away:
+            self._go(self._return())
 
     async def _return(self) -> None:
         """Try server after server until one answers, or none is left."""
@@ -203,15 +205,39 @@ class Link:
             connection.close()
             self._gone(connection)
 
+    async def suspend(self) -> None:
+        """See `Bus.suspend`; without `allow_reconnect` nothing would come back: that stays."""
+        if self._away or not self._options.allow_reconnect or self._status.value not in LIVE:
+            return
+        self._away = True
+        await self._end_way()
+        if self.connection is not None:
+            self.leave()
+
+    def resume(self) -> None:
+        """See `Bus.resume`."""
+        if self._away:
+            self._away = False
+            if self._status.value in LIVE:
+                self.connector.hurry()  # it left by itself: that is no reason to wait
+                self._come_back()
+        elif self._keep_alive is not None:
+            self._keep_alive.look(CHECK_S)
+        else:
+            self.connector.hurry()
+
     async def close(self) -> None:
         """End what is under way, and the connection."""
+        await self._end_way()
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = self._subscriptions.connection = None
+
+    async def _end_way(self) -> None:
         task, self._under_way = self._under_way, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
             await asyncio.wait([task])
-        if self.connection is not None:
-            self.connection.close()
-        self.connection = self._subscriptions.connection = None
 
     # -- what the server says about itself and its cluster
 

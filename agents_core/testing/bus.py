@@ -316,6 +316,24 @@ async def forgets_listeners(one: Bus, other: Bus) -> None:
     assert seen == [], f"{seen}"
 
 
+async def goes_away_and_comes_back(one: Bus, other: Bus) -> None:
+    """After `suspend` and `resume` it hears what it subscribes to, and what waited is sent."""
+    heard, sent = f"bus.{unique()}", f"bus.{unique()}"
+    here, there = await one.subscribe(heard), await other.subscribe(sent)
+    await one.flush()
+    await other.flush()
+    one.publish(sent, b"last")
+    await one.suspend()
+    assert (await there.next_msg(SECONDS_MAX)).data == b"last"
+    one.publish(sent, b"meanwhile")
+    await one.resume()
+    assert (await there.next_msg(SECONDS_MAX)).data == b"meanwhile"
+    await one.resume()  # a hint, while all is well
+    await one.flush()
+    other.publish(heard, b"back")
+    assert (await here.next_msg(SECONDS_MAX)).data == b"back"
+
+
 CHECKS: tuple[Check, ...] = (
     carries_payload_reply_and_headers,
     keeps_the_order,
@@ -332,6 +350,7 @@ CHECKS: tuple[Check, ...] = (
     flush_is_a_barrier,
     drains_a_subscription,
     counts,
+    goes_away_and_comes_back,
     gives_fresh_inboxes,
     drains,
     is_over_when_closed,

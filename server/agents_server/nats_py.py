@@ -17,6 +17,7 @@ from nats import errors as native
 from nats.aio.msg import Msg as NativeMsg
 
 from agents_core.bus import (
+    CHECK_S,
     DONE,
     PENDING_BYTES_LIMIT,
     PENDING_MSGS_LIMIT,
@@ -33,6 +34,7 @@ from agents_core.errors import (
     PermissionsViolation,
     RequestTimeout,
     SubscriptionRefused,
+    TransportError,
 )
 from agents_core.ids import unique
 from agents_core.nats.auth import HOPELESS
@@ -83,6 +85,7 @@ class NatsPyBus:
         self._made: WeakSet[Subscription] = WeakSet()  # ended ones too: a callback may still run
         self._outbox = Outbox(options.pending_size, self._report)
         self._reconnecting: asyncio.Task[None] | None = None
+        self._away = False  # on purpose, until `resume`
 
     # -- state
 
@@ -141,7 +144,8 @@ class NatsPyBus:
         try:
             await session.open()
         finally:
-            if asyncio.current_task() is self._reconnecting and self.status not in LIVE:
+            unwanted = self._away or self.status not in LIVE
+            if asyncio.current_task() is self._reconnecting and unwanted:
                 await session.close()
                 raise asyncio.CancelledError  # which nats-py may have swallowed
         return session
@@ -190,8 +194,50 @@ class NatsPyBus:
 
     def _reconnect(self) -> None:
         self._status.set(Status.RECONNECTING)
-        if self._reconnecting is None:
+        if self._reconnecting is None and not self._away:
             self._reconnecting = asyncio.get_running_loop().create_task(self._come_back())
+
+    async def suspend(self) -> None:
+        """See `Bus.suspend`; without `allow_reconnect` it does nothing."""
+        if self._away or not self.options.allow_reconnect or self.status not in LIVE:
+            return
+        self._away = True
+        await self._end_reconnecting()
+        session = self._session
+        if session is not None:
+            with suppress(RequestTimeout, NotConnected, ConnectionClosed):
+                await self.flush(CHECK_S)
+            self._lost(session, None)
+            await session.close()
+
+    async def resume(self) -> None:
+        """See `Bus.resume`."""
+        if self._away:
+            self._away = False
+            if self.status in LIVE:
+                self._connector.hurry()  # it left by itself: that is no reason to wait
+                self._reconnect()
+        elif self._session is None:
+            self._connector.hurry()
+        else:
+            self._callbacks.run(self._check(self._session))
+
+    async def _check(self, session: Session) -> None:
+        try:
+            await self.flush(CHECK_S)
+        except RequestTimeout:
+            reason = "stale connection: no answer to PING"
+            self._lost(session, TransportError(session.url, reason))
+            await session.close()
+        except (NotConnected, ConnectionClosed):
+            pass  # noticed meanwhile
+
+    async def _end_reconnecting(self) -> None:
+        task = self._reconnecting
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.wait([task])
+            self._reconnecting = None
 
     async def _come_back(self) -> None:
         """Try server after server until one answers or none is left."""
@@ -454,10 +500,7 @@ class NatsPyBus:
             subscription.discard()
             subscription.stop()
         self._timers.close()
-        task = self._reconnecting
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
-            await asyncio.wait([task])
+        await self._end_reconnecting()
         await self._outbox.close()
         if session is not None:
             await session.close()

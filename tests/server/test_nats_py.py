@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,6 +110,48 @@ async def test_a_loss_is_noticed_although_something_waits_to_be_written(
     own_nats_server.start()
     await reached(bus, Status.CONNECTED)
     assert await bus.rtt() < 5
+    await bus.close()
+
+
+async def test_a_hint_has_a_dead_server_noticed(own_nats_server: NatsServer) -> None:
+    bus = await opened(own_nats_server.url)
+    pid = int(own_nats_server.pid_path.read_text())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await bus.resume()
+        await reached(bus, Status.RECONNECTING)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await reached(bus, Status.CONNECTED)
+    await bus.resume()
+    await bus.close()
+
+
+async def test_away_while_servers_are_sought(own_nats_server: NatsServer) -> None:
+    bus = await opened(own_nats_server.url, reconnect_time_wait=3600, max_reconnect_attempts=-1)
+    own_nats_server.kill()
+    await reached(bus, Status.RECONNECTING)
+    await bus.suspend()
+    await bus.suspend()
+    own_nats_server.start()
+    await bus.resume()
+    await reached(bus, Status.CONNECTED)
+    own_nats_server.kill()
+    await reached(bus, Status.RECONNECTING)
+    own_nats_server.start()
+    while bus.status is not Status.CONNECTED:
+        await bus.resume()  # ends the pause
+        await asyncio.sleep(0)
+    await bus.suspend()
+    await bus.close()
+    await bus.resume()
+    assert bus.status is Status.CLOSED
+
+
+async def test_away_is_nowhere_without_reconnects(nats_server: NatsServer) -> None:
+    bus = await opened(nats_server.url, allow_reconnect=False)
+    await bus.suspend()
+    assert bus.status is Status.CONNECTED
     await bus.close()
 
 

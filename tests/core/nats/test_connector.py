@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
@@ -39,6 +40,14 @@ class Attempts:
         if host in self.down:
             raise self.error(host)
         return host
+
+    Event = asyncio.Event
+
+    async def wait_for(self, hurried: Coroutine[Any, Any, Any], seconds: float) -> None:
+        """Nobody hurries: the pause is as long as it may be."""
+        hurried.close()
+        await self.sleep(seconds)
+        raise TimeoutError
 
     async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -225,3 +234,22 @@ async def test_a_fault_that_has_no_name_does_not_end_the_reconnecting(
     made.error = lambda _: ValueError("a callback of the user's")  # type: ignore[assignment]
     assert await made.connector.again() == "b"
     assert [str(error) for error in made.errors] == ["a callback of the user's"]
+
+
+async def test_a_hint_ends_the_pause() -> None:
+    tried: list[int] = []
+
+    async def attempt(server: Server) -> str:
+        tried.append(server.reconnects)
+        if len(tried) < 3:
+            raise TransportError(server.url, "refused")
+        return "made"
+
+    options = Options(servers=["nats://a"], reconnect_time_wait=3600, max_reconnect_attempts=-1)
+    patient: Connector[str] = Connector(options, attempt, lambda _: None)
+    back = asyncio.create_task(patient.again())
+    while not back.done():
+        await asyncio.sleep(0)
+        patient.hurry()
+    assert await back == "made"
+    assert len(tried) == 3

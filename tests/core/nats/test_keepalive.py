@@ -154,3 +154,26 @@ def test_stopped_it_asks_no_more() -> None:
     watcher.stop()
     assert clock.timer is None
     assert peer.pings == []
+
+
+def test_a_hint_asks_at_once_and_silence_then_is_a_loss() -> None:
+    clock = Clock()
+    peer = Peer(clock)
+    keep_alive = KeepAlive(cast("Any", peer), cast("Timers", clock), INTERVAL, LIMIT)
+    clock.time += 1.0
+    keep_alive.look(2.0)
+    assert peer.pings == [clock.time]
+    clock.fire()
+    assert "no answer to PING" in str(peer.lost)
+
+
+def test_a_hint_that_was_wrong_changes_nothing() -> None:
+    clock = Clock()
+    peer = Peer(clock)
+    keep_alive = KeepAlive(cast("Any", peer), cast("Timers", clock), INTERVAL, LIMIT)
+    keep_alive.look(2.0)
+    peer.hear(after=0.1)
+    clock.fire()
+    assert peer.lost is None
+    assert clock.timer is not None
+    assert clock.timer.when == peer.received_at + INTERVAL

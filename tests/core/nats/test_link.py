@@ -665,6 +665,89 @@ async def test_a_server_that_answers_is_kept() -> None:
         assert nc.is_connected
 
 
+async def test_away_and_back_with_what_is_subscribed_and_published() -> None:
+    async with session() as (nc, peer, server):
+        await nc.subscribe("a")
+        waiting = asyncio.create_task(nc.request("b", timeout=60))
+        await peer.expect("PUB")
+        await nc.suspend()
+        await nc.suspend()
+        with pytest.raises(NotConnected):
+            await waiting
+        assert (nc.status, nc.is_connected) == (Status.RECONNECTING, False)
+        nc.publish("c", b"meanwhile")
+        await nc.resume()
+        again = await server.accept()
+        await reached(nc, Status.CONNECTED)
+        await nc.flush()
+        assert [c.verb for c in again.commands][2:] == ["SUB", "SUB", "PUB", "PING"]
+
+
+async def test_back_at_once_however_often_it_was_away() -> None:
+    async with session(reconnect_time_wait=3600) as (nc, _, server):
+        for _ in range(12):  # by then the pause after so many losses would be a minute
+            await nc.suspend()
+            await nc.resume()
+            await server.accept()
+            await reached(nc, Status.CONNECTED)
+
+
+async def test_away_while_servers_are_sought() -> None:
+    async with session(reconnect_time_wait=3600) as (nc, peer, server):
+        server.down = {"one"}
+        peer.cut()
+        await reached(nc, Status.RECONNECTING)
+        await nc.suspend()
+        server.down = ()
+        await nc.resume()
+        await reached(nc, Status.CONNECTED)
+
+
+async def test_a_hint_while_servers_are_sought_ends_the_pause() -> None:
+    async with session(reconnect_time_wait=3600, max_reconnect_attempts=-1) as (nc, peer, server):
+        server.down = {"one"}
+        peer.cut()
+        await reached(nc, Status.RECONNECTING)
+        server.down = ()
+        await until_connected(nc)
+
+
+async def until_connected(nc: nats.Client) -> None:
+    async with asyncio.timeout(10):
+        while nc.status is not Status.CONNECTED:
+            await nc.resume()
+            await asyncio.sleep(0)
+
+
+async def test_a_hint_has_a_dead_server_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "CHECK_S", 0.05)
+    errors: list[Exception] = []
+    async with session(error_cb=errors.append) as (nc, peer, server):
+        await peer.expect("PING")
+        answer = server.answers.pop("PING")
+        await nc.resume()
+        await peer.expect("PING")
+        server.answers["PING"] = answer
+        await reached(nc, Status.RECONNECTING, Status.CONNECTED)
+        assert "no answer to PING" in str(errors[0])
+
+
+async def test_away_is_nowhere_without_reconnects_and_after_the_end() -> None:
+    async with session(allow_reconnect=False) as (nc, _, __):
+        await nc.suspend()
+        assert nc.is_connected
+    await nc.suspend()
+    await nc.resume()
+    assert nc.is_closed
+
+
+async def test_closed_while_away() -> None:
+    async with session() as (nc, _, __):
+        await nc.suspend()
+    await nc.resume()
+    assert nc.is_closed
+
+
 async def test_close_while_reconnecting() -> None:
     async with session(reconnect_time_wait=60) as (nc, peer, server):
         server.down = {"one"}
