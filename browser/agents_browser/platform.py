@@ -33,6 +33,10 @@ NAME = "browser"
 WEBSOCKET_PORT = 8080
 """Where `agents up`, and the NATS documentation's examples, have the WebSocket listener."""
 
+PING_S = 25.0
+"""Seconds of silence after which the server is asked whether it lives: many a proxy ends what is
+silent for 60 s, and a tab's network comes and goes more often than a server's."""
+
 dialer = BrowserDialer()
 
 
@@ -45,8 +49,12 @@ async def connect_bus(url: str, *, name: str, **options: Any) -> Bus:
     servers = url.split(",")
     for server in servers:
         dialer.check(parse_url(server))
-    keep_trying = {"retry_on_failed_connect": True, "max_reconnect_attempts": -1}
-    client = Client(Options(servers=servers, name=name, **(keep_trying | options)))
+    defaults = {
+        "retry_on_failed_connect": True,
+        "max_reconnect_attempts": -1,
+        "ping_interval": PING_S,
+    }
+    client = Client(Options(servers=servers, name=name, **(defaults | options)))
     await client.connect()
     return client
 
