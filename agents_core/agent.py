@@ -51,6 +51,27 @@ class Agent:
     def on_stop(self, reason: Exit) -> Awaitable[None] | None:
         """Called when the agent ends in order; not when it crashed or was killed."""
 
+    def on_suspend(self, why: str) -> Awaitable[None] | None:
+        """Called, ahead of what waits, when the agent may stop running at any moment.
+
+        It is the time to save what matters: there may be no later one. It may also be called again,
+        as when a tab is first hidden and then frozen, or be followed by nothing but more messages.
+
+        Args:
+            why: `"hidden"`: nobody looks at the tab, and it runs on; on a phone that is often the
+                last that is heard. `"frozen"`: it stands still from now on. `"cached"`: the user
+                has left the page, and may come back to it.
+        """
+
+    def on_resume(self, slept: float) -> Awaitable[None] | None:
+        """Called, ahead of what waits, when that is over.
+
+        Also after a sleep that nobody announced, as of a whole machine.
+
+        Args:
+            slept: seconds in which nothing ran here; 0 if the tab was only hidden.
+        """
+
     def on_message(self, message: Message) -> Any:
         """Called for a message that no handler takes; what it returns is the reply.
 

@@ -252,6 +252,35 @@ class Cell:
         """Do something with the state, between two messages; raises what `control` does."""
         return await self.control(lambda: self.state.handle(action))
 
+    def hook(self, name: str, argument: Any) -> asyncio.Future[Any]:
+        """Call a hook, if the class has its own, between two messages; what it raises is a crash.
+
+        Returns:
+            Done when the hook is, or when there is nothing to call.
+        """
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self.phase == "running" and self._has(name):
+            self._begin_hook(name, argument, done)
+        else:
+            done.set_result(None)
+        return done
+
+    def _has(self, name: str) -> bool:
+        return getattr(self.child.cls, name) is not getattr(Agent, name)
+
+    def _begin_hook(self, name: str, argument: Any, done: asyncio.Future[Any]) -> None:
+        method = getattr(self._instance, name)
+
+        async def call() -> None:
+            try:
+                await _maybe(method(argument))
+            finally:
+                if not done.done():  # else: whoever waited has given up
+                    done.set_result(None)
+
+        self.mailbox.put_control(Control(call))
+        self.wake()
+
     def runs(self, task: asyncio.Task[Any] | None) -> bool:
         """Whether `task` is the one in which this agent handles its messages."""
         return task is not None and task is self._task

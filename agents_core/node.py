@@ -49,6 +49,10 @@ FLUSH_S = 2.0
 """Seconds that a start waits for the server to know of its agents; a server that needs more is as
 good as gone, and they run without it."""
 
+HOOKS_S = 1.0
+"""Seconds that agents have for `on_suspend`: a browser gives a page little more. They are not
+stopped when it is over, only not waited for."""
+
 EVENTS_MAX = 200
 """Events that a node remembers for whoever looks later."""
 
@@ -406,6 +410,53 @@ class Node:
     async def request(self, subject: str, payload: bytes = b"", timeout: float = 0.5) -> Msg:
         """See `Bus.request`."""
         return await self.bus.request(subject, payload, timeout)
+
+    # -- standing still
+
+    async def suspend(self, why: str, *, leave: bool = False) -> None:
+        """Tell the agents that they may stop running at any moment, by `Agent.on_suspend`.
+
+        Returns when they have done what they wanted to, or after `HOOKS_S`.
+
+        Args:
+            why: see there.
+            leave: also say good-bye to the other nodes and leave the server, as nothing will run
+                here for a while. Who sends something to an agent of this node is told at once that
+                it is not there, instead of waiting for an answer.
+        """
+        await self._hooks("on_suspend", why)
+        if leave and not self._closed:
+            for subscription in self._subscriptions.values():
+                subscription.end()  # before others hear of it, and still send something here
+            self._subscriptions.clear()
+            self._announce(left=True)
+            await self.bus.suspend()
+
+    async def resume(self, slept: float = 0.0) -> None:
+        """Come back, or look after the connection, and call `Agent.on_resume`.
+
+        Returns when the agents have done what they wanted to, or after `HOOKS_S`.
+
+        Args:
+            slept: seconds in which nothing ran here.
+        """
+        if not self._closed:
+            for cell in list(self.router.cells.values()):
+                await self.listen(cell)
+        await self.bus.resume()
+        self.changed()
+        await self._hooks("on_resume", slept)
+
+    async def _hooks(self, name: str, argument: object) -> None:
+        calls = {cell.hook(name, argument): cell.id for cell in self.router.cells.values()}
+        if not calls:
+            return
+        done, late = await asyncio.wait(calls, timeout=HOOKS_S)
+        for call in late:
+            _log.warning("%s: %s takes longer than %s s", calls[call], name, HOOKS_S)
+            call.cancel()
+        for call in done:
+            call.exception()  # that of a host which is lost; its agents know
 
     # -- ending
 

@@ -75,6 +75,7 @@ class Guest:
                 "close": self._close,
                 "discard": self._discard,
                 "finish": self._finish,
+                "hook": self._hook,
                 "kill": self._kill,
                 "message": self._message,
                 "module": self._module,
@@ -235,6 +236,13 @@ class Guest:
             action, cell = actions.from_json(json.loads(payload)), self._found(agent)
             cell.mailbox.put_control(Control(lambda: cell.state.handle(action), reply))
             cell.wake()
+        except AgentsError as error:
+            reply.set_exception(error)
+
+    def _hook(self, reply: PipeReply, payload: bytes, agent: str, name: str) -> None:
+        try:
+            called = self._found(agent).hook(name, json.loads(payload))
+            called.add_done_callback(lambda _: reply.set_result(None))
         except AgentsError as error:
             reply.set_exception(error)
 

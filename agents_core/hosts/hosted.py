@@ -146,6 +146,12 @@ class HostedCell(Cell):
         body = jsonvalue.dumps(actions.to_json(action))
         return await self.control(lambda: body)
 
+    def _begin_hook(self, name: str, argument: Any, done: asyncio.Future[Any]) -> None:
+        if self._host.room:
+            self._host.call(done, "hook", self.id, name, payload=jsonvalue.dumps(argument))
+        else:
+            done.set_result(None)  # it is on its way to its end, or too busy
+
     def wake(self) -> None:
         """Hand on what waits, as far as the host keeps up; or end, if it has ended there."""
         if self.phase != "running":

@@ -11,6 +11,7 @@ import pytest
 
 from agents_core import Agent, Exit, Get, Store, connect, every, on
 from agents_core import cell as cell_module
+from agents_core import node as node_module
 from agents_core.errors import AgentStopped, MailboxFull, RemoteError, StateCorrupt
 from agents_core.events import Slow
 from agents_core.mailbox import CONTROL_MAX
@@ -264,6 +265,73 @@ async def test_a_burst_leaves_turns_to_others(monkeypatch: pytest.MonkeyPatch) -
                 done.append(cell.handled - before)
                 await asyncio.sleep(0)
             assert all(later - earlier <= 3 for earlier, later in itertools.pairwise(done))
+
+
+class Sleeper(Agent):
+    """Does what its state says when it is suspended, and notes it."""
+
+    async def on_start(self) -> None:
+        self.notes: list[object] = await self.state.get("notes", [])
+        self.gate = asyncio.Event()
+
+    async def on_suspend(self, why: str) -> None:
+        self.notes.append(why)
+        await self.state.set("notes", self.notes)
+        if why == "fails":
+            raise ValueError(why)
+        if why == "hangs":
+            await self.gate.wait()
+
+    def on_resume(self, slept: float) -> None:
+        self.notes.append(slept)
+
+    @on("note")
+    def note(self, payload: dict[str, Any]) -> None:
+        self.notes.append(payload["n"])
+
+    @on("read")
+    def read(self) -> list[object]:
+        return self.notes
+
+    @on("open")
+    def open(self) -> None:
+        self.gate.set()
+
+
+async def test_hooks_go_ahead_of_what_waits() -> None:
+    async with connect("local://") as node:
+        sleeper = await node.spawn(Sleeper, "s")
+        await node.spawn(Counter, "without-hooks")
+        sleeper.tell({"type": "note", "n": 1})
+        await node.suspend("hidden")
+        sleeper.tell({"type": "note", "n": 2})
+        await node.resume(1.5)
+        assert await sleeper.ask("read") == ["hidden", 1, 1.5, 2]
+
+
+async def test_a_hook_that_raises_is_a_crash() -> None:
+    async with connect("local://") as node:
+        events = Events(node)
+        sleeper = await node.spawn(Sleeper, "s")
+        await node.suspend("fails")
+        crash = await events.wait("crashed")
+        assert crash.reason is not None
+        assert crash.reason.message == "fails"
+        await events.wait("restarted")
+        await node.resume()
+        assert await sleeper.ask("read") == ["fails", 0.0]
+
+
+async def test_a_hook_that_hangs_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(node_module, "HOOKS_S", 0.01)
+    async with connect("local://") as node:
+        sleeper = await node.spawn(Sleeper, "s")
+        await node.suspend("hangs")
+        assert "on_suspend takes longer than 0.01 s" in caplog.text
+        node.router.cells["s"]._instance.gate.set()  # type: ignore[attr-defined]
+        assert await sleeper.ask("read") == ["hangs"]
 
 
 async def test_control_goes_ahead_of_messages_and_is_bounded() -> None:

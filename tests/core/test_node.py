@@ -24,6 +24,7 @@ from agents_core import (
 from agents_core.bus import Status
 from agents_core.errors import (
     AgentExists,
+    AgentNotFound,
     AgentStopped,
     ConnectionClosed,
     EncodeError,
@@ -321,3 +322,37 @@ async def test_an_agent_may_close_its_node() -> None:
     await until(lambda: closing)
     await closing[0]
     assert node.bus.status is Status.CLOSED
+
+
+async def test_a_node_that_leaves_is_gone_for_the_others_until_it_is_back() -> None:
+    connecting, meeting = pair()
+    async with connecting as one, meeting as other:
+        await one.spawn(Counter, "c")
+        await until(lambda: any(agent["id"] == "c" for agent in other.agents()))
+        await one.suspend("frozen", leave=True)
+        await until(lambda: [info.node for info in other.nodes()] == [other.name])
+        await one.resume(9.0)
+        await until(lambda: any(agent["id"] == "c" for agent in other.agents()))
+    await one.suspend("closed", leave=True)
+    await one.resume()
+
+
+async def test_who_hears_that_a_node_has_left_reaches_nobody_there() -> None:
+    connecting, meeting = pair()
+    async with connecting as one, meeting as other:
+        await one.spawn(Counter, "c")
+        asked: list[asyncio.Task[Any]] = []
+
+        def ask() -> None:
+            if one.name not in {info.node for info in other.nodes()} and not asked:
+                asked.append(asyncio.ensure_future(other.agent("c").ask(Add(1), timeout=60)))
+
+        await until(lambda: len(other.nodes()) == 2)
+        other.on_change(ask)
+        await one.suspend("frozen", leave=True)
+        await until(lambda: asked)
+        with pytest.raises(AgentNotFound):
+            await asked[0]
+        await one.resume(1.0)
+        await until(lambda: len(other.nodes()) == 2)
+        assert await other.agent("c").ask(Add(1)) == 1

@@ -168,6 +168,25 @@ class Clock(Agent):
         return [self.ticks, self.later]
 
 
+class Diary(Agent):
+    """Notes when it is suspended, and for how long it slept."""
+
+    def on_start(self) -> None:
+        self.entries: list[object] = []
+
+    async def on_suspend(self, why: str) -> None:
+        if why == "never mind":
+            await asyncio.Event().wait()
+        self.entries.append(why)
+
+    def on_resume(self, slept: float) -> None:
+        self.entries.append(slept)
+
+    @on("read")
+    def read(self) -> list[object]:
+        return self.entries
+
+
 class Refuses(Agent):
     """Does not start."""
 

@@ -15,7 +15,7 @@ from agents_core.errors import (
 from agents_core.hosts.host import Host
 from agents_core.hosts.passage import WINDOW
 from agents_core.ids import unique
-from agents_core.testing.hosts.agents import Adder, Clock, Increase, Refuses
+from agents_core.testing.hosts.agents import Adder, Clock, Diary, Increase, Refuses
 from agents_core.testing.hosts.kit import ASK_S, Kit, raises, until
 
 TEXT = """
@@ -243,6 +243,23 @@ def _tell(ref: AgentRef, count: int) -> None:
     list(map(ref.tell, [Increase(1)] * count))
 
 
+async def is_suspended(kit: Kit) -> None:
+    """Its agents' hooks are called, and a host that is gone is not waited for."""
+    here, there = await kit.spawn(Diary, host="a"), await kit.spawn(Adder, host="b")
+    await kit.node.suspend("hidden")
+    await kit.node.resume(3.5)
+    assert await here.ask("read", ASK_S) == ["hidden", 3.5]
+    assert await there.ask("seen", ASK_S) == []
+    here.tell("nothing")
+    waiting = asyncio.ensure_future(kit.node.suspend("never mind"))
+    await asyncio.sleep(0)
+    await here.kill()
+    await waiting
+    assert await here.ask("read", ASK_S) == []
+    kit.node.router.cells[here.id].kill()
+    await kit.node.suspend("gone")
+
+
 async def leaves_nothing(kit: Kit) -> None:
     """A host without agents ends; who waited is told."""
     adder = await kit.spawn(Adder, host="own", shutdown=0.01)
@@ -273,5 +290,6 @@ CHECKS = (
     dies_once,
     takes_so_many_agents,
     takes_so_many_messages,
+    is_suspended,
     leaves_nothing,
 )
