@@ -88,6 +88,10 @@ export interface StartOptions {
   nats?: string | null;
   /** Python's log reaches the console from this level on; "INFO" by default. */
   log?: LogLevel;
+  /** Of the tab's node, a random one by default. Of all tabs with the same name one has it at a time. */
+  name?: string;
+  /** Keep the browser from freezing the page while its agents run and nobody looks; true by default. */
+  awake?: boolean;
   /** Seconds that Python's start may go on without any progress before it has failed; 30 by default. */
   patience?: number;
 }
@@ -121,7 +125,7 @@ export interface SpawnOptions {
   maxSeconds?: number;
 }
 
-export type Phase = "loading" | "starting" | "connecting" | "spawning" | "running" | "stopped" | "failed";
+export type Phase = "waiting" | "loading" | "starting" | "connecting" | "spawning" | "running" | "stopped" | "failed";
 
 export interface PhaseDetail {
   phase: Phase;

@@ -8,7 +8,7 @@
 //
 // Events, each with its data in `detail`:
 //   phase    {phase}: loading, starting, connecting, spawning, running; then stopped or failed;
-//            starting also has {from}: "snapshot", or "scratch" where there was none that worked
+//            before them waiting, with a `name` that another tab may have; starting also has {from}: "snapshot", or "scratch" where there was none that worked
 //   progress {phase, file, loaded, total}: bytes of one download; total 0 if the server keeps it back
 //   status   {status, url, rtt, reconnects}: the connection to NATS; rtt in seconds, or null
 //   nodes    [{node, host, version, bus, agents}]: all nodes, this tab's first
@@ -22,6 +22,7 @@
 import * as check from "./checks.mjs";
 import { AgentError, invalid } from "./errors.mjs";
 import { encode } from "./jsonvalue.mjs";
+import { Lifecycle } from "./lifecycle.mjs";
 
 export { AgentError };
 
@@ -43,6 +44,10 @@ const modules = new Map(); // Pyodide's compiled code, by where it came from
  *   the default; as a promise, the worker starts while it is on its way
  * @param {string | null} [options.nats] connect there instead; "local://" for no server at all
  * @param {string} [options.log] the level from which on Python's log reaches the console
+ * @param {string} [options.name] of the tab's node, a random one by default. Of all tabs that give
+ *   the same name one has it at a time; the next one starts when that has ended
+ * @param {boolean} [options.awake] keep the browser from freezing the page while its agents run and
+ *   nobody looks at it, true by default; false where they can wait
  * @param {number} [options.patience] seconds that Python's start may go on without any progress,
  *   30 by default; then it has failed
  * @throws {AgentError} an `InvalidArgument`
@@ -96,6 +101,7 @@ class Runtime extends EventTarget {
   #guard;
   #quietTicks = 0;
   #entered = performance.now();
+  #lifecycle = null;
 
   /** This tab's node, once it has a name. */
   node = null;
@@ -103,7 +109,7 @@ class Runtime extends EventTarget {
   phase = "loading";
 
   constructor(options) {
-    const { config = fetchConfig(), nats, log, patience } = check.startOptions(options);
+    const { config = fetchConfig(), ...given } = check.startOptions(options);
     super();
     /** Resolves when the tab's agents run; rejects when the start fails. */
     this.running = new Promise((resolve, reject) => {
@@ -119,8 +125,9 @@ class Runtime extends EventTarget {
       event.preventDefault();
       this.#fail({ phase: this.phase, message: event.message ?? "the worker failed", detail: "" });
     });
-    this.#guard = setInterval(() => this.#look(patience ?? PATIENCE_S), TICK_MS);
-    this.#begin(config, { nats, log }).catch((error) =>
+    const { patience = PATIENCE_S } = given;
+    this.#guard = setInterval(() => this.#look(patience), TICK_MS);
+    this.#begin(config, given).catch((error) =>
       this.#fail({ phase: "loading", message: error.message, detail: error.stack }),
     );
   }
@@ -128,8 +135,16 @@ class Runtime extends EventTarget {
   async #begin(config, given) {
     const found = check.config(await config);
     this.#config = { ...found, nats: given.nats ?? found.nats, log: given.log ?? found.log };
+    const { name = "", awake = true } = given;
+    const tell = (event) => this.#call("lifecycle", { event }).catch(() => {}); // it has ended
+    const lock = name && `agents-core node ${this.#config.space} ${name}`;
+    this.#lifecycle = new Lifecycle({ name: lock, awake, tell });
+    if (name) this.#enter({ phase: "waiting" });
+    await this.#lifecycle.claim();
+    if (this.#ended) return this.#lifecycle.end();
+    this.#enter({ phase: "loading" });
     const module = modules.get(this.#config.pyodide);
-    if (!this.#ended) this.#worker.postMessage({ config: this.#config, module });
+    this.#worker.postMessage({ config: this.#config, name, module });
   }
 
   /**
@@ -275,7 +290,10 @@ class Runtime extends EventTarget {
     this.phase = phase;
     if (phase === "connecting") clearInterval(this.#guard); // from here on Python tells itself
     if (from === "scratch") setTimeout(() => this.#haveSnapshotTaken(), SNAPSHOT_AFTER_MS);
-    if (phase === "running") this.#settle.resolve();
+    if (phase === "running") {
+      this.#settle.resolve();
+      this.#lifecycle.begin();
+    }
     this.#emit("phase", entered);
   }
 
@@ -289,7 +307,7 @@ class Runtime extends EventTarget {
 
   // Pyodide's start may neither end nor fail, and a worker in an endless loop can't say so.
   #look(patience) {
-    if (++this.#quietTicks <= patience) return;
+    if (this.phase === "waiting" || ++this.#quietTicks <= patience) return;
     const message = `nothing happened for ${patience} s`;
     this.#fail({ phase: this.phase, message, detail: "" }, "Stalled");
   }
@@ -312,6 +330,7 @@ class Runtime extends EventTarget {
   #end(error) {
     this.#ended = error;
     clearInterval(this.#guard);
+    this.#lifecycle?.end();
     this.#worker.terminate();
     this.#settle.reject(error);
     for (const { reject } of this.#calls.values()) reject(error);

@@ -43,11 +43,13 @@ export function askOptions(options) {
 
 /** What `start` was given. */
 export function startOptions(options) {
-  known("options", options, ["config", "nats", "log", "patience"]);
-  const { config, nats, log, patience } = options;
+  known("options", options, ["config", "nats", "log", "name", "awake", "patience"]);
+  const { config, nats, log, name, awake, patience } = options;
   if (config !== undefined) object("config", config);
   if (nats !== undefined && nats !== null) text("nats", nats);
   if (log !== undefined) oneOf("log", LEVELS, log);
+  if (name !== undefined) text("name", name);
+  if (awake !== undefined && typeof awake !== "boolean") throw invalid("awake", "true or false", awake);
   if (patience !== undefined) seconds("patience", patience);
   return options;
 }

@@ -1,6 +1,6 @@
 // Boots Python in a worker and hands it the line to the page. Both ways of the line carry JSON text.
 //
-// The page sends {config, module} first; everything after it is for Python
+// The page sends {config, name, module} first; everything after it is for Python
 // (`agents_browser.tab`) and waits until Python is there. What goes to the page as an object is
 // {module}: Pyodide's compiled code, for further workers.
 
@@ -53,7 +53,7 @@ function lastLine(error) {
   return lines[lines.length - 1].replace(/^[\w.]+\.([A-Z]\w*: )/, "$1");
 }
 
-async function boot({ config, module }) {
+async function boot({ config, name, module }) {
   enter("loading");
   const report = (progress) => send("progress", { phase: "loading", ...progress });
   const started = await startPython({ config, module, report });
@@ -66,6 +66,7 @@ async function boot({ config, module }) {
   const settings = {
     nats: config.nats,
     space: config.space,
+    name,
     module: config.example?.module ?? null,
     index: config.index ? new URL(config.index, location.href).href : null,
     log: config.log ?? null,

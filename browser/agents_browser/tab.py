@@ -10,6 +10,7 @@ an `id` that its `reply` repeats:
     {"method": "subscribe", "subject"}                  {"method": "unsubscribe", "subscription"}
     {"method": "install", "package"}                    {"method": "spawn", "path", "agent", "args",
                                                          "kwargs", "child", "supervisor"}
+    {"method": "lifecycle", "event"}
 
 and what it hears: `phase`, `status`, `nodes`, `event`, `slow`, `message`, `reply`, `failed`.
 """
@@ -26,6 +27,7 @@ from typing import Any
 
 from agents_browser import eventloop, log, packages
 from agents_browser.devtools import SlowMeasures
+from agents_browser.lifecycle import Lifecycle
 from agents_core import (
     Child,
     Event,
@@ -59,8 +61,8 @@ async def run(settings: str, post: Callable[[str], None]) -> Callable[[str], Non
     """Connect, start the tab's agents, and return what takes the page's messages.
 
     Args:
-        settings: JSON with `nats` (a URL), `space`, `module` (the example's, or null), `index` (of
-            packages, or null) and `log`.
+        settings: JSON with `nats` (a URL), `space`, `name` (of the node; empty for a random one),
+            `module` (the example's, or null), `index` (of packages, or null) and `log`.
         post: sends a text to the page.
 
     Returns:
@@ -72,7 +74,7 @@ async def run(settings: str, post: Callable[[str], None]) -> Callable[[str], Non
     eventloop.install()
     tab = Tab(post, found["index"])
     try:
-        await tab.start(found["nats"], found["space"], found["module"])
+        await tab.start(found["nats"], found["space"], found["name"], found["module"])
     except Exception as error:
         tab.fail(error)
         return None
@@ -92,6 +94,7 @@ class Tab:
         self._index = index
         self._phase = "starting"
         self._node: Node | None = None
+        self._lifecycle: Lifecycle | None = None
         self._measures = SlowMeasures()
         self._rtt: float | None = None
         self._nodes_due = False
@@ -110,14 +113,15 @@ class Tab:
 
     # -- life
 
-    async def start(self, url: str, space: str, module: str | None) -> None:
+    async def start(self, url: str, space: str, name: str, module: str | None) -> None:
         """Join, then start what the example has for a tab."""
         self._enter("connecting")
-        node = self._node = await connect(url, name=f"tab-{unique(6)}", space=space)
+        node = self._node = await connect(url, name=name or f"tab-{unique(6)}", space=space)
         node.on_change(self._nodes_changed)
         node.on_event(self._event)
         node.on_slow(self._slow)
         node.bus.on_status(self._on_status)
+        self._lifecycle = Lifecycle(node, self._spawn)
         self._spawn(self._measure())
         self._enter("spawning", node=node.name)
         if module is not None:
@@ -233,6 +237,9 @@ class Tab:
                 await self._talk(call)
             case "control":
                 return await self._control(call["agent"], call["action"])
+            case "lifecycle":
+                if self._lifecycle is not None:  # else: there is nobody yet to be told
+                    await self._lifecycle.take(call["event"])
             case "stop":
                 await self.stop()
             case other:

@@ -34,7 +34,7 @@ const config: Config = {
 };
 const level: LogLevel = "DEBUG";
 const options: StartOptions = { config: Promise.resolve(config), nats: "local://", log: level };
-const runtime: Runtime = start({ ...options, patience: 60 });
+const runtime: Runtime = start({ ...options, patience: 60, name: "kiosk", awake: false });
 start();
 
 // @ts-expect-error a level has capital letters
@@ -43,6 +43,10 @@ start({ log: "debug" });
 start({ url: "ws://localhost" });
 // @ts-expect-error a configuration names the wheel
 start({ config: { pyodide: "pyodide/" } });
+// @ts-expect-error a name is a text
+start({ name: 1 });
+// @ts-expect-error it is yes or no
+start({ awake: "no" });
 // @ts-expect-error seconds are a number
 start({ patience: "60" });
 

@@ -1,0 +1,92 @@
+"""What happens to the tab, as its node and its agents are told (docs/lifecycle.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from agents_core import Node
+from agents_core.errors import InvalidMessage
+
+PULSE_S = 1.0
+"""Seconds between two looks at the clock."""
+
+SLEEP_S = 5.0
+"""Seconds that a look has to come too late to be taken for a sleep: a handler that computes can be
+in its way for a while."""
+
+
+class Lifecycle:
+    """Turns what a browser tells a page into what a node understands.
+
+    A sleep that nobody announced, as of the whole machine, is known by the clock on the wall: it
+    goes on while nothing runs here.
+
+    Args:
+        node: of the tab.
+        spawn: runs something beside everything else.
+    """
+
+    def __init__(self, node: Node, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        self._node = node
+        self._spawn = spawn
+        self._turn = asyncio.Lock()
+        self._suspended = False
+        self._left_at: float | None = None
+        self._looked_at = time.time()
+        self._look_later()
+
+    async def take(self, event: str) -> None:
+        """Do what an event of the page asks for; one after the other.
+
+        Raises:
+            InvalidMessage: there is no such event.
+        """
+        async with self._turn:
+            match event:
+                case "hidden":
+                    await self._suspend("hidden")
+                case "freeze":
+                    await self._leave("frozen")
+                case "pagehide":
+                    await self._leave("cached")
+                case "visible" | "resume" | "pageshow":
+                    await self._come_back()
+                case "online" | "offline":  # hints only: the connection itself is asked
+                    await self._node.bus.resume()
+                case other:
+                    raise InvalidMessage(f"no event {other!r} of a page")
+
+    async def _suspend(self, why: str, *, leave: bool = False) -> None:
+        self._suspended = True
+        await self._node.suspend(why, leave=leave)
+
+    async def _leave(self, why: str) -> None:
+        self._left_at = time.time()
+        await self._suspend(why, leave=True)
+
+    async def _come_back(self) -> None:
+        """A browser says it several times, as by `resume` and then `visible`."""
+        if not self._suspended:
+            return
+        self._suspended = False
+        self._looked_at = now = time.time()
+        slept, self._left_at = now - (self._left_at or now), None
+        await self._node.resume(slept)
+
+    def _look_later(self) -> None:
+        self._node.timers.after(PULSE_S, self._look)
+
+    def _look(self) -> None:
+        before, self._looked_at = self._looked_at, time.time()
+        slept = self._looked_at - before - PULSE_S
+        if slept > SLEEP_S and self._left_at is None:  # else an event will tell
+            self._spawn(self._woken(slept))
+        self._look_later()
+
+    async def _woken(self, slept: float) -> None:
+        async with self._turn:
+            self._suspended = False
+            await self._node.resume(slept)

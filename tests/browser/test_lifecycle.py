@@ -1,0 +1,309 @@
+"""What a tab goes through, as its agents and other nodes see it: hidden, frozen, left, closed, …"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents_core import Node, connect
+from agents_core.errors import AgentNotFound, AskTimeout
+from agents_server.nats_server import NatsServer
+from agents_server.project import Example
+from tests.browser.devtools import Browser, Tab, started
+from tests.browser.served import Served, gathered
+
+pytestmark = pytest.mark.nats
+
+FOLDER = Path(__file__).parent / "lives"
+LEFT_S = 4.0
+"""Within which other nodes know; a node that just falls silent is missed after 6 s."""
+
+
+@pytest.fixture(scope="module")
+def chromium_process() -> Iterator[tuple[Browser, int]]:
+    with started() as found:
+        yield found
+
+
+@pytest.fixture
+def browser(chromium_process: tuple[Browser, int]) -> Browser:
+    return chromium_process[0]
+
+
+@pytest.fixture
+def served(own_nats_server: NatsServer) -> Iterator[Served]:
+    pages = {"/page.html": FOLDER / "page.html", "/lives.mjs": FOLDER / "lives.mjs"}
+    with Served(gathered(Example("lives", FOLDER), pages), own_nats_server.websocket_url) as found:
+        yield found
+
+
+def opened(browser: Browser, served: Served, query: str = "") -> Tab:
+    """A tab whose agents run."""
+    tab = browser.open(f"{served.url}page.html?{query}")
+    running(tab)
+    return tab
+
+
+def running(tab: Tab) -> str:
+    """Wait until its agents run; the name of its node."""
+    tab.wait_for("self.runtime && runtime.phase === 'running'")
+    name: str = tab.evaluate("runtime.node")
+    return name
+
+
+def in_front(browser: Browser, served: Served) -> Tab:
+    """Another tab, so that those before are hidden."""
+    return browser.open(f"{served.url}favicon.svg")
+
+
+def entries(tab: Tab) -> list[Any]:
+    """What the tab's agent has noted."""
+    found: list[Any] = tab.evaluate("read().then(({ entries }) => entries)")
+    return found
+
+
+def noted(tab: Tab, count: int) -> list[Any]:
+    """The same, once there are so many."""
+    tab.wait_for(f"read().then(({{ entries }}) => entries.length >= {count})")
+    return entries(tab)
+
+
+def outside(server: NatsServer, act: Callable[[Node], Any]) -> Any:
+    """Act as another node."""
+
+    async def main() -> Any:
+        async with connect(server.url) as node:
+            return await act(node)
+
+    return asyncio.run(main())
+
+
+async def known(node: Node, name: str, *, there: bool, seconds: float = LEFT_S) -> None:
+    """Wait until a node is there, or is not."""
+    changed = asyncio.Event()
+    forget = node.on_change(changed.set)
+    async with asyncio.timeout(seconds):
+        while (name in {info.node for info in node.nodes()}) is not there:
+            changed.clear()
+            await changed.wait()
+    forget()
+
+
+def test_agents_of_a_hidden_tab_run_on(browser: Browser, served: Served) -> None:
+    tab = opened(browser, served)
+    other = in_front(browser, served)
+    assert noted(tab, 1) == ["hidden"]
+    before = tab.evaluate("read()")
+    tab.wait_for(f"Date.now() / 1000 > {before['at'] + 3}")
+    after = tab.evaluate("read()")
+    rate = (after["ticks"] - before["ticks"]) / (after["at"] - before["at"])
+    assert rate > 5, "a timer of the page itself would be called once per second"
+    tab.show()
+    assert noted(tab, 2) == ["hidden", 0]
+    other.close()
+    tab.close()
+
+
+def test_a_frozen_tab_has_left_and_comes_back(
+    browser: Browser, served: Served, own_nats_server: NatsServer
+) -> None:
+    tab = opened(browser, served)
+    name = running(tab)
+    other = in_front(browser, served)
+    noted(tab, 1)
+
+    async def through(node: Node) -> None:
+        await known(node, name, there=True)
+        assert await node.agent(f"diary-{name}").ask({"type": "read"})
+        tab.freeze()
+        await known(node, name, there=False)
+        with pytest.raises(AgentNotFound):  # at once, and not by its time running out
+            await node.agent(f"diary-{name}").ask({"type": "read"}, timeout=60)
+        tab.thaw()
+        await known(node, name, there=True)
+        found = await node.agent(f"diary-{name}").ask({"type": "read"})
+        hidden, frozen, slept = found["entries"]
+        assert (hidden, frozen) == ("hidden", "frozen")
+        assert slept > 0
+
+    outside(own_nats_server, through)
+    other.close()
+    tab.close()
+
+
+@pytest.mark.parametrize("query", ["", "name=kiosk"])
+def test_a_page_that_is_left_comes_back_with_its_agents(
+    browser: Browser, served: Served, own_nats_server: NatsServer, query: str
+) -> None:
+    tab = opened(browser, served, query)
+    name = running(tab)
+
+    async def through(node: Node) -> None:
+        await known(node, name, there=True)
+        tab.send("Page.navigate", url=f"{served.url}favicon.svg")
+        await known(node, name, there=False)
+        tab.evaluate("history.back()")
+        await known(node, name, there=True, seconds=60)
+
+    outside(own_nats_server, through)
+    navigation = "performance.getEntriesByType('navigation')[0]"
+    assert tab.evaluate(f"{navigation}.notRestoredReasons") is None, "it was loaded anew"
+    assert running(tab) == name
+    found = noted(tab, 2)
+    assert "cached" in found
+    assert found[-1] > 0
+    assert held(tab) == [f"agents-core node default {name}"] * (query != "") + ["awake"]
+    tab.close()
+
+
+def test_a_tab_that_is_closed_has_left(
+    browser: Browser, served: Served, own_nats_server: NatsServer
+) -> None:
+    tab = opened(browser, served)
+    name = running(tab)
+
+    async def through(node: Node) -> None:
+        await known(node, name, there=True)
+        tab.close()
+        await known(node, name, there=False)
+
+    outside(own_nats_server, through)
+
+
+def test_a_tab_that_crashes_is_not_waited_for(
+    browser: Browser, served: Served, own_nats_server: NatsServer
+) -> None:
+    tab = opened(browser, served)
+    name = running(tab)
+
+    async def through(node: Node) -> None:
+        assert await node.agent(f"diary-{name}").ask({"type": "read"})
+        tab.crash()
+        async with asyncio.timeout(LEFT_S):
+            while True:
+                try:
+                    await node.agent(f"diary-{name}").ask({"type": "read"}, timeout=0.5)
+                except AskTimeout:  # sent before the server knew
+                    continue
+                except AgentNotFound:
+                    return
+
+    outside(own_nats_server, through)
+
+
+def test_a_hint_has_a_dead_connection_noticed(
+    browser: Browser, served: Served, own_nats_server: NatsServer
+) -> None:
+    tab = opened(browser, served)
+    pid = int(own_nats_server.pid_path.read_text())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        tab.evaluate("statuses.length = 0; dispatchEvent(new Event('online'))")
+        tab.wait_for("statuses.includes('reconnecting')", seconds=10)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    tab.wait_for("statuses.at(-1) === 'connected'")
+    tab.close()
+
+
+def test_a_sleep_that_nobody_announced(
+    browser: Browser, chromium_process: tuple[Browser, int], served: Served
+) -> None:
+    tab = opened(browser, served)
+    group = os.getpgid(chromium_process[1])
+    os.killpg(group, signal.SIGSTOP)
+    time.sleep(8)  # what is tested is that time passes
+    os.killpg(group, signal.SIGCONT)
+    (slept,) = noted(tab, 1)
+    assert 6 < slept < 60
+    assert tab.evaluate("statuses.at(-1)") == "connected"
+    tab.close()
+
+
+def held(tab: Tab) -> list[str]:
+    """The Web Locks of the page's origin, the names of those that keep it awake cut short."""
+    names = tab.evaluate("navigator.locks.query().then((q) => q.held.map(({ name }) => name))")
+    return sorted("awake" if " awake " in name else name for name in names)
+
+
+def test_a_page_stays_awake_while_its_agents_run(browser: Browser, served: Served) -> None:
+    tab = opened(browser, served)
+    assert held(tab) == ["awake"]
+    waits = "navigator.locks.query().then(({ held, pending }) => held[0].name === pending[0].name)"
+    assert tab.evaluate(waits), "Chrome looks for a lock that somebody waits for"
+    tab.evaluate("runtime.stop()")
+    tab.wait_for("navigator.locks.query().then(({ held }) => held.length === 0)")
+    tab.close()
+    polite = opened(browser, served, "awake=false")
+    assert held(polite) == []
+    polite.close()
+
+
+def test_of_two_tabs_with_one_name_the_second_waits(
+    browser: Browser, served: Served, own_nats_server: NatsServer
+) -> None:
+    first = opened(browser, served, "name=kiosk")
+    second = browser.open(f"{served.url}page.html?name=kiosk")
+    second.wait_for("self.runtime && runtime.phase === 'waiting'")
+    assert running(first) == "kiosk"
+    first.close()
+    assert running(second) == "kiosk"
+    assert second.evaluate("phases").index("loading") > 0
+    second.close()
+
+
+def test_a_frozen_tab_gives_up_its_name_and_waits_for_it(browser: Browser, served: Served) -> None:
+    first = opened(browser, served, "name=kiosk&awake=false")
+    second = browser.open(f"{served.url}page.html?name=kiosk")
+    second.wait_for("self.runtime && runtime.phase === 'waiting'")
+    noted(first, 1)
+    first.freeze()
+    assert running(second) == "kiosk"
+    first.thaw()
+    first.wait_for("navigator.locks.query().then(({ pending }) => pending.length === 2)")
+    assert entries(first) == ["hidden", "frozen"]
+    assert first.evaluate("statuses.at(-1)") == "reconnecting"
+    first.freeze()  # in which nobody may be given the name
+    first.thaw()
+    second.close()
+    found = noted(first, 3)
+    assert found[2] > 0
+    first.wait_for("statuses.at(-1) === 'connected'")
+    first.close()
+
+
+def test_a_stop_at_once_leaves_no_lock(browser: Browser, served: Served) -> None:
+    tab = browser.open(f"{served.url}page.html?name=kiosk")
+    stop = "runtime.running.then(() => runtime.stop())"
+    tab.wait_for("!!self.runtime")
+    tab.evaluate(stop)
+    tab.wait_for(
+        "navigator.locks.query().then(({ held, pending }) => !held.length && !pending.length)", 5
+    )
+    tab.close()
+
+
+def test_a_duplicate_of_a_tab_is_another_node(browser: Browser, served: Served) -> None:
+    tab = opened(browser, served)
+    tab.evaluate("sessionStorage.setItem('node', runtime.node)")
+    tab.evaluate("self.twin = open(location.href); twin !== null")
+    tab.wait_for("twin.runtime && twin.runtime.phase === 'running'")
+    names = tab.evaluate("[runtime.node, twin.runtime.node, twin.sessionStorage.getItem('node')]")
+    assert names[0] == names[2] != names[1]
+    tab.evaluate("twin.close()")
+    tab.close()
+
+
+def test_a_name_that_is_none_is_refused(browser: Browser, served: Served) -> None:
+    tab = browser.open(f"{served.url}page.html?name=two words")
+    tab.wait_for("self.runtime && runtime.phase === 'failed'")
+    assert "InvalidAgentId" in tab.evaluate("runtime.running.catch((error) => error.message)")
+    assert held(tab) == []
+    tab.close()
