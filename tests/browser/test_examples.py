@@ -31,7 +31,7 @@ PYSCRIPT = ROOT / "examples" / "pyscript"
 GUIDE = ROOT / "docs" / "page.md"
 BLOCK = re.compile(r"^```js\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SAID = re.compile(r"^(?:console\.log.*; )?// (.+)$", re.MULTILINE)
-LINES_MAX = 40
+LINES_MAX = 30
 COUNT = """
 (wanted) => new Promise((resolve) => {
   const [button, output] = document.querySelectorAll("button, output");

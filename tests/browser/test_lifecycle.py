@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ def outside(server: NatsServer, act: Callable[[Node], Any]) -> Any:
         async with connect(server.url) as node:
             return await act(node)
 
-    return asyncio.run(main())
+    with ThreadPoolExecutor(1) as pool:  # Playwright may have the event loop of this thread
+        return pool.submit(asyncio.run, main()).result()
 
 
 async def known(node: Node, name: str, *, there: bool, seconds: float = LEFT_S) -> None:
