@@ -175,8 +175,6 @@ class Diary(Agent):
         self.entries: list[object] = []
 
     async def on_suspend(self, why: str) -> None:
-        if why == "never mind":
-            await asyncio.Event().wait()
         self.entries.append(why)
 
     def on_resume(self, slept: float) -> None:

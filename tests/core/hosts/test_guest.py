@@ -166,6 +166,8 @@ async def test_what_is_for_nobody_is_answered_or_passed_over() -> None:
         await parent.tell("epoch")
     with pytest.raises(AgentStopped):
         await parent.channel.ask("act", "a", payload=b'"List"')
+    with pytest.raises(AgentStopped):
+        await parent.channel.ask("hook", "a", "on_suspend", payload=b'"hidden"')
     await parent.end()
 
 

@@ -20,9 +20,9 @@ from agents_core.errors import (
     RemoteError,
 )
 from agents_core.exit import Exit, Kind
-from agents_core.hosts import passage
+from agents_core.hosts import channel, passage
 from agents_core.hosts.host import Host
-from agents_core.testing.hosts.agents import Adder, Caller, Increase, Reached
+from agents_core.testing.hosts.agents import Adder, Caller, Diary, Increase, Reached
 from agents_core.testing.hosts.fake import FakeKit
 from tests.core.sample import until
 
@@ -61,6 +61,29 @@ async def test_a_full_host_takes_nobody_and_stays_as_it_is() -> None:
         with pytest.raises(HostFull):
             await kit.node.spawn(Adder, "b", host=small)
         assert kit.node.hosts.info()["small"]["agents"] == ["a"]
+
+
+async def test_the_hooks_of_a_host_that_does_not_keep_up_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with FakeKit.made() as kit:
+        diary = await kit.spawn(Diary)
+        with monkeypatch.context() as patch:
+            patch.setattr(channel, "UNREAD_BYTES_MAX", 0)
+            await kit.node.suspend("hidden")
+        await kit.node.resume(2.0)
+        assert await diary.ask("read") == [2.0]
+
+
+async def test_a_host_that_dies_in_a_hook_is_not_waited_for() -> None:
+    async with FakeKit.made() as kit:
+        diary = await kit.spawn(Diary, restart="temporary")
+        kit.hosts.of(diary.id).frozen = True
+        suspending = asyncio.create_task(kit.node.suspend("hidden"))
+        await asyncio.sleep(0)
+        kit.hosts.of(diary.id).die("struck by lightning")
+        await suspending
+        assert diary.id not in kit.node.router.cells
 
 
 async def test_agents_of_one_name_share_an_interpreter_and_its_end() -> None:
