@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable
 from typing import Any
 
 from playwright.sync_api import Page
 
-CONSOLE_S_MAX = 10
 PAGE = "<!doctype html><title>a page</title>"
 SHOP = """
 import logging, sys, time, traceback
@@ -112,12 +110,3 @@ def wheel_of(name: str, requires: str = "") -> bytes:
 def run(page: Page, body: str, source: str = SHOP) -> Any:
     """What the body of an async function returns, in the page."""
     return page.evaluate(f"async (source) => {{ {PRELUDE} {body} }}", source)
-
-
-def wait_until(page: Page, condition: Callable[[], object]) -> None:
-    """Wait for what the console of a worker says: it comes by a way of its own."""
-    for _ in range(CONSOLE_S_MAX * 100):
-        if condition():
-            return
-        page.wait_for_timeout(10)
-    raise AssertionError("it did not come in time")

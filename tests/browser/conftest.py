@@ -12,6 +12,7 @@ from playwright.sync_api import BrowserContext, Page
 
 from agents_server.index import Index, Wheel
 from agents_server.project import Project
+from agents_server.site import Site
 from agents_server.snapshot import Snapshot
 from tests.app import App
 from tests.app_fixture import StartApp
@@ -72,6 +73,13 @@ def hypothesis_wheel() -> Path:
 def app(start_app: StartApp) -> App:
     """`agents up` with everything by default, and an example."""
     return start_app("--example", "hello")
+
+
+@pytest.fixture
+def served(site: Site) -> Iterator[Served]:
+    """The page's server, with what the test's file has as `site`."""
+    with Served(site) as found:
+        yield found
 
 
 @pytest.fixture

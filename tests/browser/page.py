@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
 BOOT_MS = 60_000
 OWN_SNAPSHOT_S_MAX = 60
+CONSOLE_S_MAX = 10
+LOOKS_PER_S = 50
 
 KEPT = """
 async () => {
@@ -46,11 +49,21 @@ def kept(page: Page) -> dict[str, str]:
 
 def wait_for_own_snapshot(page: Page, name: str) -> None:
     """Wait until this browser has taken the snapshot of that name itself."""
-    for _ in range(OWN_SNAPSHOT_S_MAX * 10):
-        if name in kept(page):
+    wait_until(page, lambda: name in kept(page), OWN_SNAPSHOT_S_MAX, "no snapshot was taken")
+
+
+def wait_until(
+    page: Page,
+    condition: Callable[[], object],
+    seconds: int = CONSOLE_S_MAX,
+    missed: str = "it did not come in time",
+) -> None:
+    """Wait for what nothing in the page tells, such as what the console of a worker says."""
+    for _ in range(seconds * LOOKS_PER_S):
+        if condition():
             return
-        page.wait_for_timeout(100)  # nothing in the page tells
-    raise AssertionError("no snapshot was taken")
+        page.wait_for_timeout(1000 / LOOKS_PER_S)
+    raise AssertionError(missed)
 
 
 def row(page: Page, agent: str) -> Locator:

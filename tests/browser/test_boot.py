@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +48,6 @@ async (options) => {
 def site(snapshot: bytes) -> Site:
     """What `agents up --example hello` serves."""
     return gathered(Project.find().example("hello"))
-
-
-@pytest.fixture
-def served(site: Site) -> Iterator[Served]:
-    with Served(site) as found:
-        yield found
 
 
 # -- with and without a snapshot

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
-from tests.browser.blank import RUNNING, SHOP, run, wait_until
+from tests.browser.blank import RUNNING, SHOP, run
+from tests.browser.page import wait_until
 from tests.browser.served import Served, with_file
 
 CARELESS = """

@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from agents_core import Node, connect
 from agents_core.errors import AgentNotFound, AskTimeout
 from agents_server.nats_server import NatsServer
 from agents_server.project import Example
+from tests.browser.beside import run_beside
 from tests.browser.devtools import Browser, Tab, started
 from tests.browser.served import Served, gathered
 
@@ -83,8 +83,7 @@ def outside(server: NatsServer, act: Callable[[Node], Any]) -> Any:
         async with connect(server.url) as node:
             return await act(node)
 
-    with ThreadPoolExecutor(1) as pool:  # Playwright may have the event loop of this thread
-        return pool.submit(asyncio.run, main()).result()
+    return run_beside(main())
 
 
 async def known(node: Node, name: str, *, there: bool, seconds: float = LEFT_S) -> None:
@@ -259,6 +258,20 @@ def test_of_two_tabs_with_one_name_the_second_waits(
     assert running(second) == "kiosk"
     assert second.evaluate("phases").index("loading") > 0
     second.close()
+
+
+def test_a_tab_that_was_discarded_asks_for_its_name(browser: Browser, served: Served) -> None:
+    """All that is left of one is its address: when somebody looks again, the page is loaded."""
+    first = opened(browser, served, "name=kiosk")
+    other = in_front(browser, served)
+    assert noted(first, 1) == ["hidden"]
+    first.close()
+    again = opened(browser, served, "name=kiosk")
+    assert running(again) == "kiosk"
+    assert entries(again) == [], "another life of its agents"
+    assert again.evaluate("phases")[0] == "waiting"
+    other.close()
+    again.close()
 
 
 def test_a_frozen_tab_gives_up_its_name_and_waits_for_it(browser: Browser, served: Served) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +35,6 @@ async () => {
 def site(snapshot: bytes) -> Site:
     """What `agents up --example wordcount` serves: an example with a panel."""
     return gathered(Project.find().example("wordcount"))
-
-
-@pytest.fixture
-def served(site: Site) -> Iterator[Served]:
-    with Served(site) as found:
-        yield found
 
 
 def first_visit(page: Page, served: Served) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from agents_server.nats_server import NatsServer
 from tests.app_fixture import StartApp
+from tests.browser.beside import run_beside
 from tests.browser.page import (
     BOOT_MS,
     ask,
@@ -72,8 +71,7 @@ def test_nats_py_talks_to_both(
         await connection.close()
         return replies
 
-    with ThreadPoolExecutor(1) as pool:  # Playwright has the event loop of this thread
-        on_server, in_tab = pool.submit(asyncio.run, talk()).result()
+    on_server, in_tab = run_beside(talk())
     assert on_server["text"] == in_tab["text"] == "hello Ada"
     assert on_server["node"].startswith("server-")
     assert in_tab["node"] == node
