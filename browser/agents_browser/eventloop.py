@@ -166,11 +166,13 @@ class ReadyQueue:
         self._timers_cancelled = 0
         self._alarm: tuple[float, object] | None = None
 
-        self._proxies = [create_proxy(f) for f in (self._drain, self._after_drain, self._ring)]
-        drain, self._on_microtask, self._on_timeout = self._proxies
+        callbacks = (self._drain, self._after_drain, self._ring, self._find_out)
+        self._proxies = [create_proxy(callback) for callback in callbacks]
+        drain, self._on_microtask, self._on_timeout, self._on_found = self._proxies
         # `callPromising` is what lets a callback use `run_sync`, where the browser can do it.
         can_suspend = hasattr(js.WebAssembly, "Suspending")
         self._on_message = drain.callPromising.bind(drain) if can_suspend else drain
+        self._waits_by_itself = False
         self._post_message = webloop.scheduleCallback
         self._queue_microtask = js.queueMicrotask
         self._set_timeout, self._clear_timeout = js.setTimeout, js.clearTimeout
@@ -232,7 +234,18 @@ class ReadyQueue:
             self._hand_over()
             return
         self._awake = True
-        self._post_message(self._on_message, 0)
+        if self._waits_by_itself:
+            self._queue_microtask(self._on_message)
+        else:
+            self._post_message(self._on_message, 0)
+
+    def _find_out(self) -> None:
+        """Whether `callPromising` waits for a message before it calls, as Pyodide's does since 314.
+
+        Then a message of ours before it would be one too many for each drain. It was called just
+        now, for the first drain: if that has not come yet, it waits.
+        """
+        self._waits_by_itself = self._turn == 0
 
     def _drain(self, *_: object) -> None:
         """Run what is ready until nothing is, or the time is up."""
@@ -345,7 +358,9 @@ class ReadyQueue:
         """Stand in for the loop's own methods."""
         for name in TAKEN_OVER:
             setattr(self._loop, name, getattr(self, name))
-        self._wake()
+        self._awake = True
+        self._queue_microtask(self._on_message)
+        self._queue_microtask(self._on_found)
         self._confirm(CONFIRM_TURNS)
 
     def _confirm(self, turns: int) -> None:
