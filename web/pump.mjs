@@ -4,7 +4,10 @@
 // What arrives is handed over once per batch, as entering Python is what costs most. The first
 // message after a pause goes on at once. Those that come while Python is at work wait, and so do
 // those that the browser has queued before our own message, which we post to ourselves; when it
-// comes, all of them go on as one.
+// comes, all of them go on as one. So does a first one that is full: more of it follows.
+
+// The size at which a NATS server cuts what it sends to a browser.
+const FULL_BYTES = 4096;
 
 const { port1, port2 } = new MessageChannel();
 const due = [];
@@ -93,7 +96,8 @@ function pump(socket, arrived, inbound) {
     chunks.push(data);
     if (waiting) return;
     waiting = true;
-    deliver();
+    if (data.byteLength < FULL_BYTES) deliver();
+    else soon(again);
   }
 
   socket.onmessage = take;
