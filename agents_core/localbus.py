@@ -228,7 +228,7 @@ class LocalBus:
         """
         self._stats.in_msgs += 1
         self._stats.in_bytes += len(msg.data)
-        subscription.deliver(Msg(msg.subject, msg.data, msg.reply, msg.raw_headers, bus=self))
+        subscription.deliver([Msg(msg.subject, msg.data, msg.reply, msg.raw_headers, bus=self)])
 
     async def request(
         self,

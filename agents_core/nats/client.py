@@ -27,13 +27,19 @@ from agents_core.ids import unique
 from agents_core.nats import faults
 from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.connection import Connection
+from agents_core.nats.frames import (
+    FRAME_BYTES,
+    encode_publish,
+    lengths,
+    loose_targets,
+    strict_targets,
+)
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.link import LIVE, Link
 from agents_core.nats.msg import Msg
 from agents_core.nats.options import Options
 from agents_core.nats.outbox import Outbox
-from agents_core.nats.parser import Err, Event, Info
-from agents_core.nats.protocol import encode_publish, targets
+from agents_core.nats.parser import Arrival, Err, Info
 from agents_core.nats.requests import Requests
 from agents_core.nats.status import StatusChanges, StatusHolder
 from agents_core.nats.subject import check_subject
@@ -63,11 +69,12 @@ class Client:
         self._last_error: Exception | None = None
         self._inbox = f"{options.inbox_prefix}.{unique()}"
         check_subject(self._inbox)
-        self._loose = options.skip_subject_validation
-        self._outbox = Outbox(options.pending_size)
+        self._targets = loose_targets if options.skip_subject_validation else strict_targets
+        self._outbox = Outbox(options.pending_size, self._stats)
         self._subscriptions = Subscriptions(self.flush, self._report, self._stats)
         self._requests = Requests(self, self._inbox, self._timers)
         self._link = Link(
+            self,
             options,
             status=self._status,
             stats=self._stats,
@@ -126,6 +133,7 @@ class Client:
     @property
     def stats(self) -> Stats:
         """Counters since the client was made."""
+        self._outbox.frames.count()
         return self._stats
 
     @property
@@ -135,8 +143,11 @@ class Client:
 
     @property
     def pending_data_size(self) -> int:
-        """Bytes that wait to be sent, of the `pending_size` that may; as in nats-py."""
-        return self._outbox.size
+        """Bytes that wait to be sent, of the `pending_size` that may; as in nats-py.
+
+        Of what was published in this turn of the event loop a good guess.
+        """
+        return self._outbox.frames.size
 
     @property
     def servers(self) -> list[str]:
@@ -203,17 +214,15 @@ class Client:
 
     # -- arriving
 
-    def _on_arrival(self, connection: Connection, msgs: list[Msg], events: list[Event]) -> None:
-        subscription_of, size = self._subscriptions.get, 0
-        for msg in msgs:
-            size += len(msg.data)
-            subscription = subscription_of(msg.sid)
+    def _on_arrival(self, connection: Connection, arrival: Arrival) -> None:
+        stats, subscription_of = self._stats, self._subscriptions.get
+        for sid, msgs in arrival.batches:
+            subscription = subscription_of(sid)
             if subscription is not None:  # else: it was under way when its subscription ended
-                msg.bus = self
-                subscription.deliver(msg)
-        self._stats.in_msgs += len(msgs)
-        self._stats.in_bytes += size
-        for event in events:
+                subscription.deliver(msgs)
+            stats.in_msgs += len(msgs)
+        stats.in_bytes += arrival.size
+        for event in arrival.events:
             if isinstance(event, Info):
                 self._link.inform(connection)
             elif isinstance(event, Err):
@@ -243,24 +252,19 @@ class Client:
         headers: HeadersLike | None = None,
     ) -> Awaitable[None]:
         """See `Bus.publish`."""
-        outbox = self._outbox
         size = len(payload)
-        if reply or headers or self._loose or size > outbox.max_payload:
-            frame = encode_publish(
-                subject, payload, reply, headers, outbox.max_payload, loose=self._loose
-            )
-        else:  # most messages: to call `encode_publish` would take as long as what it does
-            frame = b"PUB %b%d\r\n%b\r\n" % (targets[subject], size, payload)
-        connection = outbox.connection
-        if connection is None:
-            outbox.hold(frame)
-        elif connection.paused and connection.pending_bytes + len(frame) > outbox.limit:
-            raise OutboundBufferFull(outbox.limit)
-        else:
-            connection.send(frame)
-        stats = self._stats
-        stats.out_msgs += 1
-        stats.out_bytes += size
+        frames = self._outbox.frames
+        if size >= frames.room or headers or type(payload) is not bytes:
+            max_payload = self._outbox.max_payload
+            frame = encode_publish(subject, payload, reply, headers, max_payload, self._targets)
+            self._outbox.send(frame)
+            self._stats.out_msgs += 1
+            self._stats.out_bytes += size
+        else:  # most messages: to call anything would take as long as what it does
+            targets = self._targets
+            target = targets.with_reply(subject, reply) if reply else targets[subject]
+            frames.pieces += (target, lengths[size], payload, b"\r\n")
+            frames.room -= size + FRAME_BYTES
         return DONE
 
     async def ready(self) -> None:

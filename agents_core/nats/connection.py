@@ -8,17 +8,20 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from agents_core.errors import AgentsError, NotConnected, ProtocolError, TransportError
 from agents_core.nats import commands, faults
 from agents_core.nats.auth import Login
-from agents_core.nats.msg import Msg
+from agents_core.nats.frames import FRAME_BYTES, PIECES, Frame, command
 from agents_core.nats.options import Options
-from agents_core.nats.parser import Err, Event, Info, Pong
+from agents_core.nats.parser import Arrival, Err, Event, Info, Pong
 from agents_core.nats.protocol import Protocol
 from agents_core.nats.servers import Server
 from agents_core.nats.transport import Dialer
+
+if TYPE_CHECKING:
+    from agents_core.bus import Bus
 
 WRITE_BYTES = 64 * 1024
 """Bytes of frames that are written together at the most: one WebSocket message, then."""
@@ -32,29 +35,30 @@ class Connection(asyncio.Protocol):
 
     Args:
         server: whom it talks to.
-        on_arrival: called with the messages and the events of each arrival, once the session is
-            established.
+        bus: whose it is, as its messages say.
+        on_arrival: called with each arrival, once the session is established.
         on_lost: called once when the session ends other than by `close`, with the reason.
         on_room: called when the pipe, which was full, takes bytes again.
 
     Attributes:
-        paused: the pipe is full: what is sent waits here, counted by `pending_bytes`.
+        paused: the pipe is full: what is sent waits here.
+        frames: what waits here.
     """
 
     def __init__(
         self,
         server: Server,
-        on_arrival: Callable[[Connection, list[Msg], list[Event]], None],
+        bus: Bus,
+        on_arrival: Callable[[Connection, Arrival], None],
         on_lost: Callable[[Connection, AgentsError], None],
         on_room: Callable[[], None],
     ) -> None:
         self.server = server
-        self.protocol = Protocol()
-        self._send = self.protocol.send
+        self.protocol = Protocol(bus)
+        self.frames = self.protocol.frames
         self.url = server.url
         self.established = False
         self.received_at = 0.0
-        self.pending_bytes = 0
         self._loop = asyncio.get_running_loop()
         self._on_arrival, self._on_lost, self._on_room = on_arrival, on_lost, on_room
         self._transport: asyncio.Transport | None = None
@@ -64,6 +68,7 @@ class Connection(asyncio.Protocol):
         self._ended: AgentsError | None = None
         self.paused = False
         self._turn: asyncio.Handle | None = None
+        self._many = False  # frames were joined in the last turn
         self._collecting = False  # frames wait for the end of this loop turn, or of this arrival
         self._linger: asyncio.TimerHandle | None = None
 
@@ -118,20 +123,19 @@ class Connection(asyncio.Protocol):
             return
         self.received_at = self._loop.time()
         self._refusal = None
-        msgs: list[Msg] = []
-        events: list[Event] = []
+        arrival = Arrival()
         error: ProtocolError | None = None
         try:
-            self.protocol.receive_data(data, msgs, events)
+            self.protocol.receive_data(data, arrival)
         except ProtocolError as caught:
             error = caught
         if self.protocol.must_answer:
             self._write()
-        for event in events:
+        for event in arrival.events:
             self._handle(event)
         if self.established:
             collecting, self._collecting = self._collecting, True
-            self._on_arrival(self, msgs, events)
+            self._on_arrival(self, arrival)
             self._collecting = collecting
             self._write()  # what callbacks sent, joined
         if error is not None:
@@ -142,6 +146,7 @@ class Connection(asyncio.Protocol):
             if self._pongs:
                 _resolve(self._pongs.popleft())
         elif isinstance(event, Info):
+            self.frames.grant(0)  # it may accept less than before
             _resolve(self._greeting)
         elif isinstance(event, Err):
             error = faults.classify(event.text)
@@ -162,8 +167,9 @@ class Connection(asyncio.Protocol):
         self.lose(self._refusal or exc)
 
     def pause_writing(self) -> None:
-        """The transport's buffer is full; frames wait here, counted by `pending_bytes`."""
+        """The transport's buffer is full; frames wait here."""
         self.paused = True
+        self.frames.grant(0)
 
     def resume_writing(self) -> None:
         """There is room again."""
@@ -173,33 +179,41 @@ class Connection(asyncio.Protocol):
 
     # -- sending
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: Frame) -> None:
         """Send one frame.
 
         At once if it is the first of this loop turn, else joined with the turn's others; what
-        callbacks send is joined at the end of the arrival that called them.
+        callbacks send is joined at the end of the arrival that called them. After a turn with many
+        the first of the next waits for the others, too: alone it would cost as much as they do.
         """
-        size = self.pending_bytes + len(frame)
-        if size > WRITE_BYTES and self.pending_bytes and not self.paused:
-            self._write()
-            size = len(frame)
-        self._send(frame)
-        self.pending_bytes = size
-        if not self._collecting:
-            self._write()
+        frames = self.frames
+        if self._collecting:
+            if frames.size + len(frame[2]) + FRAME_BYTES > WRITE_BYTES:
+                self._write()
+            frames.add(frame)
+            if not self.paused:
+                frames.grant(min(WRITE_BYTES - frames.size, self.protocol.max_payload))
+        else:
+            frames.add(frame)
+            if not self._many:
+                self._write()
             self._collecting = True
             self._turn = self._loop.call_soon(self._end_of_turn)
 
+    def command(self, line: bytes) -> None:
+        """Send what is no message, such as `SUB`."""
+        self.send(command(line))
+
     def _end_of_turn(self) -> None:
         self._turn, self._collecting = None, False
+        self._many = len(self.frames.pieces) > PIECES
         self._write()
 
     def _write(self) -> None:
         if self._transport is None or self.paused or self._ended is not None:
             return
-        self.pending_bytes = 0
-        if frames := self.protocol.data_to_send():
-            self._transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        if data := self.protocol.data_to_send():
+            self._transport.write(data)
 
     def ping(self) -> asyncio.Future[None]:
         """Send PING behind everything sent so far; the future is done with its PONG.
@@ -207,7 +221,7 @@ class Connection(asyncio.Protocol):
         It fails with `NotConnected` when the session is lost.
         """
         future = self._expect_pong()
-        self.send(commands.PING)
+        self.command(commands.PING)
         return future
 
     def _expect_pong(self) -> asyncio.Future[None]:

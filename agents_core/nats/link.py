@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Set
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents_core import platform
 from agents_core.bus import CHECK_S, Stats, Status
@@ -21,15 +21,17 @@ from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.connection import Connection
 from agents_core.nats.connector import Connector
 from agents_core.nats.keepalive import KeepAlive
-from agents_core.nats.msg import Msg
 from agents_core.nats.options import Options
 from agents_core.nats.outbox import Outbox
-from agents_core.nats.parser import Event
+from agents_core.nats.parser import Arrival
 from agents_core.nats.requests import Requests
 from agents_core.nats.servers import Server
 from agents_core.nats.status import StatusHolder
 from agents_core.nats.subscriptions import Subscriptions
 from agents_core.timers import Timers
+
+if TYPE_CHECKING:
+    from agents_core.bus import Bus
 
 SETTLE_S = 0.25
 """Seconds on two servers before the old one is left: they tell one another about an interest in
@@ -42,6 +44,7 @@ class Link:
     """Connects, notices a loss and comes back, and leaves a server that is about to go.
 
     Args:
+        bus: whose messages arrive.
         options: how.
         status: where it says which of these it does.
         stats: where reconnects are counted.
@@ -62,6 +65,7 @@ class Link:
 
     def __init__(
         self,
+        bus: Bus,
         options: Options,
         *,
         status: StatusHolder,
@@ -71,13 +75,14 @@ class Link:
         outbox: Outbox,
         subscriptions: Subscriptions,
         requests: Requests,
-        on_arrival: Callable[[Connection, list[Msg], list[Event]], None],
+        on_arrival: Callable[[Connection, Arrival], None],
         on_error: Callable[[Exception], None],
         on_end: Callable[[], Awaitable[None]],
     ) -> None:
         self.connector = Connector(options, self._open, on_error)
         self.connection: Connection | None = None
         self.url = self.connector.servers.urls[0]
+        self._bus = bus
         self._options = options
         self._dialer = options.dialer or platform.current().dialer
         self._status, self._stats = status, stats
@@ -113,7 +118,9 @@ class Link:
 
     async def _open(self, server: Server) -> Connection:
         """One attempt at one server, within `connect_timeout`."""
-        connection = Connection(server, self._on_arrival, self._on_lost, self._outbox.wake)
+        connection = Connection(
+            server, self._bus, self._on_arrival, self._on_lost, self._outbox.wake
+        )
         if self.connection is None:
             self.url = connection.url
 
@@ -168,8 +175,9 @@ class Link:
             self._callbacks.run(self._on_end())
 
     def _release(self, connection: Connection) -> None:
-        self.connection = self._subscriptions.connection = self._outbox.connection = None
+        self.connection = self._subscriptions.connection = None
         self._watch(None)
+        self._outbox.detach()
         self._outbox.keep(connection)
 
     def _come_back(self) -> None:
@@ -281,7 +289,7 @@ class Link:
             if not settled or new.ended or self._status.value is not Status.CONNECTED:
                 new.close()  # and stay, or have drained meanwhile
                 return
-            self._outbox.connection = None
+            self._outbox.detach()
             self._subscriptions.withdraw()
             await self._answers(old)
         except BaseException:  # the old one was lost, or the client is closed

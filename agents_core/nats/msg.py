@@ -41,14 +41,15 @@ class Msg:
         self.raw_headers = raw_headers
         self.sid = sid
         self.bus = bus
-        self._headers: Headers | None = None
 
     @property
     def headers(self) -> Headers:
         """The headers (ADR-4); of a corrupt block what can be read, with its `corrupt` set."""
-        if self._headers is None:
-            self._headers = parse_headers(self.raw_headers)
-        return self._headers
+        try:
+            return self._headers
+        except AttributeError:  # not yet; to say so in each message would cost more
+            self._headers: Headers = parse_headers(self.raw_headers)
+            return self._headers
 
     @property
     def status(self) -> int:

@@ -10,12 +10,16 @@ goes through the tolerant path.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from struct import iter_unpack
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agents_core import jsonvalue
 from agents_core.errors import InvalidMessage, ProtocolError
 from agents_core.nats.msg import Msg
+
+if TYPE_CHECKING:
+    from agents_core.bus import Bus
 
 LINE_BYTES_MAX = 64 * 1024
 """A control line other than INFO. The server's own limit is 4,096 for what clients send; what it
@@ -33,9 +37,12 @@ PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 MEMO_LINES_MAX = 4096
 """Control lines remembered; more distinct ones than that are not worth a look-up."""
 
-RUN_MIN = 4
-"""Control lines that came again in a row before a run is expected: to look for one costs as much as
-three messages."""
+RUN_MIN = 8
+"""Messages in a row with one control line before a run of them is expected, which then is thought
+to go on for as long as it has lasted: so what is cut in vain is never more than what was not."""
+
+RUN_BYTES = 16 * 1024
+"""Bytes of a run that are cut at once."""
 
 TAB = ord("\t")
 
@@ -75,27 +82,50 @@ class Err:
 Event: TypeAlias = Info | Ping | Pong | Ok | Err
 """What the server says about the connection; messages, the many, are kept apart from these few."""
 
+Batch: TypeAlias = tuple[bytes, list[Msg]]
+"""Messages in a row with the same subscription id."""
+
+
+@dataclass(slots=True)
+class Arrival:
+    """What was complete in the bytes that came.
+
+    Attributes:
+        batches: the messages, in order.
+        events: the events, in order.
+        size: bytes of the messages' payloads.
+    """
+
+    batches: list[Batch] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    size: int = 0
+
+
 _Line: TypeAlias = tuple[str, bytes, str, int, int]  # subject, sid, reply, header size, total size
 _NOTHING: _Line = ("", b"", "", 0, 0)
 _MESSAGES = frozenset({b"MSG", b"HMSG"})
 
 
 class Parser:
-    """Feed it what arrives; it appends the messages and the events that are complete.
+    """Feed it what arrives; it adds the messages and the events that are complete.
 
     After a `ProtocolError` the parser is of no more use: the position in the stream is lost.
+
+    Args:
+        bus: where the messages come from, as they say.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bus: Bus | None = None) -> None:
+        self._bus = bus
         self._held: list[bytes] = []  # chunks of one incomplete item, joined once when it is whole
         self._size = 0  # bytes held
         self._wanted = 0  # bytes of that item; 0 as long as its control line is incomplete
         self._memo: dict[bytes, _Line] = {}
 
-    def feed(self, data: bytes, msgs: list[Msg], events: list[Event]) -> None:
-        """Take a chunk and append what it completes.
+    def feed(self, data: bytes, arrival: Arrival) -> None:
+        """Take a chunk and add what it completes.
 
-        The lists are the caller's, so that what came before an error in the same chunk is not lost
+        The arrival is the caller's, so that what came before an error in the same chunk is not lost
         with it.
 
         Raises:
@@ -116,8 +146,8 @@ class Parser:
                 begin = len(data)
             held = b"".join(self._held)
             self._held.clear()
-            self._scan(held, 0, msgs, events)
-        self._scan(data, begin, msgs, events)
+            self._scan(held, 0, arrival)
+        self._scan(data, begin, arrival)
 
     def _incomplete(self, data: bytes) -> bool:
         """Whether what is held needs yet another chunk, after this one."""
@@ -130,45 +160,54 @@ class Parser:
             self._check_length(self._held[0])
         return True
 
-    def _scan(self, data: bytes, begin: int, msgs: list[Msg], events: list[Event]) -> None:
+    def _scan(self, data: bytes, begin: int, arrival: Arrival) -> None:
         """Parse complete items from `begin` on and hold the rest.
 
         What every message pays is in this loop, so it calls nothing but `bytes` and `Msg` for a
-        message whose control line is that of the message before; and for a run of them, nothing.
+        message whose control line is that of the message before; and for a run of them, only `Msg`.
         """
-        find, again, remembered, append = data.find, data.startswith, self._memo.get, msgs.append
+        find, again, remembered = data.find, data.startswith, self._memo.get
+        bus = self._bus
         length = same = 0
-        last: bytes | tuple[()] = ()  # which nothing starts with
+        last = b"\n\n"  # which no message begins with
+        msgs: list[Msg] = []
+        batch_sid: bytes | None = None
         subject, sid, reply, header_size, size = _NOTHING
         while True:
             if again(last, begin):
                 same += 1
                 if same > RUN_MIN and not header_size:
-                    after = _run(data, begin, length, (subject, reply, sid, size), msgs)
-                    if after > begin:
-                        begin = after
+                    payloads = _run(data, begin, last, size, same)
+                    if payloads:
+                        same += len(payloads)
+                        msgs += [Msg(subject, found, reply, b"", sid, bus) for found in payloads]
+                        arrival.size += len(payloads) * size
+                        begin += len(payloads) * (length + size + 2)
                         continue
+                    same = 0
                 body = begin + length
             elif (end := find(b"\n", begin)) < 0:
                 break
             else:
                 line = data[begin:end]
                 body = end + 1
-                message = remembered(line) or self._control(line, events)
+                message = remembered(line) or self._control(line, arrival.events)
                 if message is None:
                     begin = body
                     continue
                 subject, sid, reply, header_size, size = message
                 last, length, same = data[begin:body], body - begin, 0
+                if sid != batch_sid:
+                    batch_sid, msgs = sid, []
+                    arrival.batches.append((sid, msgs))
             end = body + size
             if data[end : end + 2] != b"\r\n":
                 self._hold(data, begin, end + 2)
                 return
-            if header_size:
-                middle = body + header_size
-                append(Msg(subject, data[middle:end], reply, data[body:middle], sid))
-            else:
-                append(Msg(subject, data[body:end], reply, b"", sid))
+            middle = body + header_size
+            block = data[body:middle] if header_size else b""
+            msgs.append(Msg(subject, data[middle:end], reply, block, sid, bus))
+            arrival.size += end - middle
             begin = end + 2
         if begin < len(data):
             self._check_length(data[begin:])
@@ -216,24 +255,22 @@ class Parser:
             raise ProtocolError(f"a control line of more than {limit} bytes")
 
 
-def _run(
-    data: bytes, begin: int, length: int, message: tuple[str, str, bytes, int], msgs: list[Msg]
-) -> int:
-    """Append the messages from `begin` on with the same control line, all cut in one go.
+def _run(data: bytes, begin: int, line: bytes, size: int, most: int) -> list[bytes]:
+    """Cut messages that all have this control line, from the one at `begin` on; give the payloads.
 
-    Returns where the first begins that has another line, or is incomplete.
+    The cut is by length alone, and proven by putting together again what should have been there.
+    Nothing is given if the messages are not all alike, or too few.
     """
-    subject, reply, sid, size = message
-    line = data[begin : begin + length]
-    each = length + size + 2
-    whole = len(data) - (len(data) - begin) % each
-    items = iter_unpack(f"{length}s{size}s2s", memoryview(data)[begin:whole])
-    for found, payload, crlf in items:
-        if found != line or crlf != b"\r\n":
-            break
-        msgs.append(Msg(subject, payload, reply, b"", sid))
-        begin += each
-    return begin
+    each = len(line) + size + 2
+    count = min(most, min(RUN_BYTES, len(data) - begin) // each)
+    while count >= RUN_MIN and not data.startswith(line, begin + (count - 1) * each):
+        count //= 2
+    if count < RUN_MIN:
+        return []
+    run = data[begin : begin + count * each]
+    payloads = list(chain.from_iterable(iter_unpack(f"{len(line)}x{size}s2x", run)))
+    alike = run == b"%b%b\r\n" % (line, (b"\r\n" + line).join(payloads))
+    return payloads if alike else []
 
 
 def _event(verb: bytes, rest: bytes, line: bytes) -> Event:

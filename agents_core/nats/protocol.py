@@ -3,78 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents_core.errors import MaxPayloadExceeded, ProtocolError
 from agents_core.nats import commands
-from agents_core.nats.headers import HeadersLike, encode_headers
-from agents_core.nats.msg import Msg
-from agents_core.nats.parser import Event, Info, Parser, Ping
+from agents_core.nats.frames import Frames, command
+from agents_core.nats.parser import Arrival, Event, Info, Parser, Ping
 from agents_core.nats.subject import check_subject, check_word
+
+if TYPE_CHECKING:
+    from agents_core.bus import Bus
 
 MAX_PAYLOAD_DEFAULT = 1024 * 1024
 """The server's default, used until its INFO says otherwise."""
-
-ONCE = "$JS.ACK."
-"""How a subject begins that is used once: to remember it would push out those that are not."""
-
-SUBJECTS_MAX = 4096
-"""Subjects remembered as checked and encoded."""
-
-
-def encode_publish(
-    subject: str,
-    payload: bytes,
-    reply: str,
-    headers: HeadersLike | None,
-    max_payload: int,
-    *,
-    loose: bool = False,
-) -> bytes:
-    """One `PUB` or `HPUB` frame, checked here because the server would drop the connection instead.
-
-    With `loose`, subjects are checked only for what would break the control line.
-
-    Raises:
-        InvalidSubject: `subject` or `reply` can't be published to.
-        InvalidHeader: a header can't be sent.
-        MaxPayloadExceeded: headers and payload are larger than `max_payload`.
-    """
-    block = encode_headers(headers) if headers else b""
-    size = len(block) + len(payload)
-    if size > max_payload:
-        raise MaxPayloadExceeded(size, max_payload)
-    target = _loose_target(subject) if loose else targets[subject]
-    if reply:
-        check_word(reply) if loose else check_subject(reply)
-        target = b"%b%b " % (target, reply.encode("utf-8", "surrogateescape"))
-    if block:
-        return b"HPUB %b%d %d\r\n%b%b\r\n" % (target, len(block), size, block, payload)
-    return b"PUB %b%d\r\n%b\r\n" % (target, size, payload)
-
-
-class Targets(dict[str, bytes]):
-    """Subjects, checked, as they stand in a control line.
-
-    They are remembered, as most messages go where others went before.
-    """
-
-    def __missing__(self, subject: str) -> bytes:
-        check_subject(subject)
-        target = b"%b " % subject.encode("utf-8", "surrogateescape")
-        if not subject.startswith(ONCE):
-            if len(self) == SUBJECTS_MAX:
-                self.clear()
-            self[subject] = target
-        return target
-
-
-targets = Targets()
-
-
-def _loose_target(subject: str) -> bytes:
-    check_word(subject)
-    return b"%b " % subject.encode("utf-8", "surrogateescape")
 
 
 def check_publish(
@@ -101,23 +42,21 @@ class Protocol:
     here, before anybody sees the message behind it. What is sent is a list of whole frames, so
     nothing can get inside of one.
 
+    Args:
+        bus: where the messages come from, and whose counters count those that it sends.
+
     Attributes:
         info: the server's INFO, merged over time; empty until it has come.
-        send: append one whole frame, made by `encode_publish` or `commands`.
+        max_payload: bytes of headers and payload that the server accepts in one message.
+        frames: what is sent next; behind answers to PING.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bus: Bus) -> None:
         self.info: dict[str, Any] = {}
-        self._parser = Parser()
-        self._out: list[bytes] = []
+        self.max_payload = MAX_PAYLOAD_DEFAULT
+        self._parser = Parser(bus)
+        self.frames = Frames(bus.stats)
         self._pongs: list[bytes] = []
-        self.send = self._out.append
-
-    @property
-    def max_payload(self) -> int:
-        """Bytes of headers and payload that the server accepts in one message."""
-        value = self.info.get("max_payload")
-        return value if isinstance(value, int) and value > 0 else MAX_PAYLOAD_DEFAULT
 
     @property
     def nonce(self) -> str:
@@ -125,27 +64,26 @@ class Protocol:
         value = self.info.get("nonce")
         return value if isinstance(value, str) else ""
 
-    def receive_data(self, data: bytes, msgs: list[Msg], events: list[Event]) -> None:
-        """Take what arrived; append the messages and events that it completes, PING left out.
+    def receive_data(self, data: bytes, arrival: Arrival) -> None:
+        """Take what came; add the messages and events that it completes.
 
         Raises:
-            ProtocolError: the bytes are not NATS. What came before it is in the lists; the
+            ProtocolError: the bytes are not NATS. What came before it is in the arrival; the
                 connection has to be dropped.
         """
-        arrived: list[Event] = []
+        seen = len(arrival.events)
         try:
-            self._parser.feed(data, msgs, arrived)
+            self._parser.feed(data, arrival)
         finally:
-            for event in arrived:
-                self._handle(event, events)
+            for event in arrival.events[seen:]:
+                self._handle(event)
 
-    def _handle(self, event: Event, events: list[Event]) -> None:
+    def _handle(self, event: Event) -> None:
         if isinstance(event, Info):
             self.info = {**self.info, **event.data}
+            self.max_payload = _max_payload(self.info.get("max_payload"))
         elif isinstance(event, Ping):
             self._pongs.append(commands.PONG)
-            return
-        events.append(event)
 
     @property
     def must_answer(self) -> bool:
@@ -160,11 +98,15 @@ class Protocol:
         """
         if not self.info:
             raise ProtocolError("CONNECT before the server's INFO")
-        self._out += (commands.connect(options), commands.PING)
+        self.frames.add(command(commands.connect(options)))
+        self.frames.add(command(commands.PING))
 
-    def data_to_send(self) -> list[bytes]:
-        """Take the frames to write, answers to PING first."""
-        frames = self._pongs + self._out
+    def data_to_send(self) -> bytes:
+        """Take what is to be written, answers to PING first."""
+        data = b"".join(self._pongs + self.frames.take())
         self._pongs.clear()
-        self._out.clear()
-        return frames
+        return data
+
+
+def _max_payload(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else MAX_PAYLOAD_DEFAULT

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from operator import length_hint
 from typing import cast, get_args
 
 from agents_core.bus import (
@@ -85,7 +86,8 @@ class Subscription:
         self.queue = queue
         self.sid = sid
         self.max_msgs = max_msgs
-        self.received = 0
+        self._arrived = 0  # of which `_rest` is about to be taken
+        self._rest: Iterator[Msg] = iter(())
         self.registered = 0  # how many had been received when the server began to count
         self.dropped = 0
         self.error: AgentsError | None = None
@@ -102,6 +104,7 @@ class Subscription:
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._runner: asyncio.Task[None] | None = None
         self._slow = False
+        self._ends = max_msgs > 0  # some day, or it has
         self._ended = False
 
     @property
@@ -119,17 +122,28 @@ class Subscription:
         """No more messages will arrive; some may still be pending."""
         return self._ended
 
-    def deliver(self, msg: Msg) -> None:
-        """Take one message from the bus."""
+    @property
+    def received(self) -> int:
+        """Messages so far; within a callback, that one is the last of them."""
+        return self._arrived - length_hint(self._rest)
+
+    def deliver(self, msgs: list[Msg]) -> None:
+        """Take messages from the bus, in order."""
         if self._ended:
             return
-        self.received += 1
-        try:
-            self._take_in(msg)
-        except Exception as error:  # a user's callback must not take the connection with it
-            self._on_error(error)
-        if self.received == self.max_msgs:
-            self.finish()  # the sender has ended it by itself
+        self._arrived += len(msgs)
+        take_in, rest = self._take_in, iter(msgs)
+        self._rest = rest
+        for msg in rest:
+            try:
+                take_in(msg)
+            except Exception as error:  # a user's callback must not take the connection with it
+                self._on_error(error)
+            if self._ends:  # one look for both, as every message pays for it
+                if self.received == self.max_msgs:
+                    self.finish()  # the sender has ended it by itself
+                if self._ended:
+                    return
 
     def _keep(self, msg: Msg) -> None:
         size = len(msg.data) + len(msg.raw_headers)
@@ -266,6 +280,7 @@ class Subscription:
             return
         if limit > self.received:
             self.max_msgs = limit
+            self._ends = True
             self._on_unsub(self, limit)
         else:
             self.end()
@@ -300,7 +315,7 @@ class Subscription:
         """Take no more messages; the sender knows already."""
         if self._ended:
             return
-        self._ended = True
+        self._ends = self._ended = True
         self._on_end(self)
         waiters, self._waiters = self._waiters, deque()
         for waiter in waiters:

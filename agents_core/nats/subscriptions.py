@@ -84,7 +84,7 @@ class Subscriptions(dict[bytes, Subscription]):
         """Tell a new connection's server about all of them, but for those that it knows."""
         self.connection = connection
         for sid in known - self.keys():  # ended meanwhile
-            connection.send(commands.unsub(sid))
+            connection.command(commands.unsub(sid))
         for subscription in list(self.values()):
             if subscription.sid not in known:
                 self._register(connection, subscription)
@@ -111,15 +111,15 @@ class Subscriptions(dict[bytes, Subscription]):
         """SUB, and for one that ends by itself the count that is left: the server's begins anew."""
         sid = subscription.sid
         subscription.registered = subscription.received
-        connection.send(commands.sub(subscription.subject, sid, subscription.queue))
+        connection.command(commands.sub(subscription.subject, sid, subscription.queue))
         if subscription.max_msgs:
-            connection.send(commands.unsub(sid, subscription.max_msgs - subscription.received))
+            connection.command(commands.unsub(sid, subscription.max_msgs - subscription.received))
 
     def _unsub(self, subscription: Subscription, limit: int) -> None:
         """UNSUB, at once or after `limit` messages, of which the server counts its own."""
         if self.connection is not None:
             left = limit - subscription.registered if limit else 0
-            self.connection.send(commands.unsub(subscription.sid, left))
+            self.connection.command(commands.unsub(subscription.sid, left))
 
     def _forget(self, subscription: Subscription) -> None:
         self.pop(subscription.sid, None)

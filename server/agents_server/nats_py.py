@@ -368,7 +368,7 @@ class NatsPyBus:
             self._stats.in_msgs += 1
             self._stats.in_bytes += len(msg.data)
             raw = raw_headers(msg.headers, msg.data) if msg.headers else b""
-            subscription.deliver(Msg(msg.subject, msg.data, msg.reply, raw, bus=self))
+            subscription.deliver([Msg(msg.subject, msg.data, msg.reply, raw, bus=self)])
 
         subscription.registered = subscription.received
         with suppress(native.Error):  # the session is lost; the next one registers it

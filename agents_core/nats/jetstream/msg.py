@@ -91,7 +91,6 @@ class JSMsg(Msg):
         self.raw_headers = msg.raw_headers
         self.sid = msg.sid
         self.bus = msg.bus
-        self._headers = None
         self._metadata: Metadata | None = None
         self._acked = False
 

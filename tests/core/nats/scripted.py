@@ -94,5 +94,4 @@ class Source:
 
     def deliver(self, *payloads: bytes) -> None:
         """As the bus does, one message each."""
-        for payload in payloads:
-            self.subscription.deliver(Msg("a", payload))
+        self.subscription.deliver([Msg("a", payload) for payload in payloads])

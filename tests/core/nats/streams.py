@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agents_core.errors import ProtocolError
 from agents_core.nats.msg import Msg
-from agents_core.nats.parser import Err, Event, Info, Ok, Parser, Ping, Pong
+from agents_core.nats.parser import Arrival, Err, Event, Info, Ok, Parser, Ping, Pong
 
 
 def plain(item: Msg | Event) -> Any:
@@ -23,16 +23,16 @@ def plain(item: Msg | Event) -> Any:
 
 def parse(chunks: list[bytes]) -> tuple[list[Any], bool]:
     """The messages of some chunks, then their events, and whether they ended in an error."""
-    msgs: list[Msg] = []
-    events: list[Event] = []
-    machine = Parser()
+    arrival, machine = Arrival(), Parser()
     failed = False
     try:
         for chunk in chunks:
-            machine.feed(chunk, msgs, events)
+            machine.feed(chunk, arrival)
     except ProtocolError:
         failed = True
-    return [plain(item) for item in (*msgs, *events)], failed
+    msgs = [msg for sid, batch in arrival.batches for msg in batch if msg.sid == sid]
+    assert arrival.size == sum(len(msg.data) for msg in msgs)
+    return [plain(item) for item in (*msgs, *arrival.events)], failed
 
 
 def _msg(verb: bytes, subject: str, sid: int, reply: str, block: bytes, data: bytes) -> bytes:
@@ -53,7 +53,7 @@ MESSAGE = st.one_of(
     st.builds(_msg, st.just(b"MSG"), SUBJECT, SID, REPLY, st.just(b""), DATA),
     st.builds(_msg, st.just(b"HMSG"), SUBJECT, SID, REPLY, BLOCK, DATA),
 )
-RUN = st.builds(lambda message, times: message * times, MESSAGE, st.integers(2, 12))
+RUN = st.builds(lambda message, times: message * times, MESSAGE, st.integers(2, 40))
 PIECE = st.one_of(
     MESSAGE,
     RUN,

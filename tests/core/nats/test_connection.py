@@ -17,6 +17,7 @@ from agents_core.errors import (
     ServerError,
     TransportError,
 )
+from agents_core.localbus import LocalBus
 from agents_core.nats.connection import WRITE_BYTES, Connection
 from agents_core.nats.servers import Server
 from agents_core.testing.server import ScriptedServer, info
@@ -180,7 +181,7 @@ async def test_lost_while_tls_begins() -> None:
 async def test_a_pipe_that_opens_after_the_attempt_was_given_up_is_closed() -> None:
     server = ScriptedServer()
     url = urlsplit("nats://one")
-    late = Connection(Server(url), lambda *_: None, lambda *_: None, lambda: None)
+    late = Connection(Server(url), LocalBus(), lambda *_: None, lambda *_: None, lambda: None)
     late.close()
     transport = await server.dial(url, late, nats.Options().tls_settings(), {})
     assert transport.is_closing()

@@ -29,7 +29,7 @@ from agents_core.errors import (
     TransportError,
 )
 from agents_core.nats.commands import sub
-from agents_core.nats.protocol import encode_publish
+from agents_core.nats.frames import encode_publish
 from agents_core.nats.subject import SUBJECT_BYTES_MAX
 from agents_core.testing.server import ScriptedServer, Session, info
 from tests.core.nats.scripted import client, reached, session, until
@@ -244,7 +244,7 @@ async def test_more_than_the_server_takes_is_refused_here() -> None:
 def test_no_control_line_is_too_long() -> None:
     longest = "é" * (SUBJECT_BYTES_MAX // 2)
     frame = encode_publish(longest, bytes(1000), longest, {"K": "v" * 99_000_000}, 10**8)
-    line = frame[: frame.index(b"\r\n")]
+    line = b"".join(frame[:2]).partition(b"\r\n")[0]
     assert len(line) - len("HPUB ") <= CONTROL_LINE_BYTES_MAX
     line = sub(longest, b"9" * 19, longest)
     assert len(line) - len("SUB \r\n") <= CONTROL_LINE_BYTES_MAX
@@ -285,7 +285,7 @@ async def test_a_wildcard_is_not_published_to_unless_the_user_wants_it() -> None
 @pytest.mark.parametrize("headers", [None, {"K": "v"}, {"K": ["é", ""]}])
 def test_declared_lengths_are_right(payload: bytes, headers: Any) -> None:
     frame = encode_publish("a", payload, "r", headers, 10_000)
-    line, _, rest = frame.partition(b"\r\n")
+    line, _, rest = b"".join(frame).partition(b"\r\n")
     words = line.split(b" ")
     sizes = [int(word) for word in words[3:]]
     assert rest.endswith(payload + b"\r\n")

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents_core.nats import parser
-from agents_core.nats.msg import Msg
-from agents_core.nats.parser import Parser
-from agents_core.nats.protocol import encode_publish
+from agents_core.nats.frames import encode_publish
+from agents_core.nats.parser import Arrival, Parser
 from tests.core.nats import reference
 from tests.core.nats.streams import STREAM, SUBJECT, parse
 
@@ -44,6 +43,14 @@ def test_it_finds_what_a_simple_parser_finds(data: bytes) -> None:
     assert parse([data]) == reference.parse(data)
 
 
+ALIKE = b"MSG abc 1 2\r\nhi\r\n"
+
+
+def test_a_run_that_is_longer_than_what_is_cut_at_once() -> None:
+    data = ALIKE * (2 * parser.RUN_BYTES // len(ALIKE)) + b"MSG abd 1 2\r\nhi\r\n"
+    assert parse([data]) == reference.parse(data)
+
+
 @pytest.mark.parametrize(
     "end",
     [
@@ -53,11 +60,17 @@ def test_it_finds_what_a_simple_parser_finds(data: bytes) -> None:
         b"MSG abc 1 2\r\nhi\r\r",
         b"MSG abc 1 3\r\nhi!\r\n",
         b"PING\r\nMSG abc 1 2\r\nhi\r\n",
+        b"MSG abd 1 2\r\nhi\r\n" + ALIKE * 40,
+        b"MSG abc 1 2\r\nhi\r\r" + ALIKE * 40,
+        b"MSG abc 1 2\r\nhi\r\n" + ALIKE * 40,
     ],
-    ids=["chunk", "subject", "incomplete", "no CRLF", "size", "PING"],
+    ids=[
+        *("chunk", "subject", "incomplete", "no CRLF", "size", "PING"),
+        *("subject inside", "no CRLF inside", "longer"),
+    ],
 )
 def test_a_run_of_messages_ends_where_it_ends(end: bytes) -> None:
-    data = b"MSG abc 1 2\r\nhi\r\n" * (parser.RUN_MIN + 5) + end
+    data = ALIKE * (4 * parser.RUN_MIN) + end
     expected = reference.parse(data)
     assert parse([data]) == expected
     for cut in range(len(data)):
@@ -69,7 +82,7 @@ def test_what_is_encoded_parses_to_the_same(
     subject: str, reply: str, data: bytes, headers: bool
 ) -> None:
     block = b"NATS/1.0\r\nK: v\r\n\r\n" if headers else b""
-    sent = encode_publish(subject, data, reply, {"K": "v"} if headers else None, 1000)
+    sent = b"".join(encode_publish(subject, data, reply, {"K": "v"} if headers else None, 1000))
     verb, _, rest = sent.partition(b" ")
     echoed = rest.replace(f"{subject} ".encode(), f"{subject} 7 ".encode(), 1)
     received = (b"HMSG " if verb == b"HPUB" else b"MSG ") + echoed
@@ -101,12 +114,11 @@ def test_a_large_info_is_taken() -> None:
 
 
 def test_more_lines_than_the_memo_holds() -> None:
-    msgs: list[Msg] = []
-    machine = Parser()
+    arrival, machine = Arrival(), Parser()
     for i in range(parser.MEMO_LINES_MAX + 10):
-        machine.feed(b"MSG s%d 1 0\r\n\r\n" % i, msgs, [])
+        machine.feed(b"MSG s%d 1 0\r\n\r\n" % i, arrival)
     assert len(machine._memo) <= parser.MEMO_LINES_MAX
-    assert [msg.subject for msg in msgs[-2:]] == [
+    assert [msgs[0].subject for _, msgs in arrival.batches[-2:]] == [
         f"s{parser.MEMO_LINES_MAX + 8}",
         f"s{parser.MEMO_LINES_MAX + 9}",
     ]

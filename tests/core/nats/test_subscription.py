@@ -168,7 +168,7 @@ async def test_a_slow_reader_loses_the_newest(limits: dict[str, int], kept: int)
 
 async def test_headers_count_as_bytes() -> None:
     source = Source(pending_bytes_limit=20)
-    source.subscription.deliver(Msg("a", b"123456", raw_headers=b"NATS/1.0\r\nA:b\r\n\r\n"))
+    source.subscription.deliver([Msg("a", b"123456", raw_headers=b"NATS/1.0\r\nA:b\r\n\r\n")])
     assert source.subscription.dropped == 1
 
 
@@ -298,12 +298,8 @@ STATUS = b"NATS/1.0 100 Idle Heartbeat\r\n\r\n"
 @pytest.mark.parametrize("policy", ["drop_new", "drop_old", "error"])
 async def test_a_status_is_never_dropped(policy: str) -> None:
     source = Source(pending_msgs_limit=2, pending_policy=policy)
-    take = source.subscription.deliver
-    take(Msg("a", raw_headers=STATUS))
-    source.deliver(b"1")
-    take(Msg("a", raw_headers=STATUS))
-    source.deliver(b"2")
-    take(Msg("a", raw_headers=STATUS))
+    status = Msg("a", raw_headers=STATUS)
+    source.subscription.deliver([status, Msg("a", b"1"), status, Msg("a", b"2"), status])
     waiting = []
     while source.subscription.pending_msgs:
         waiting.append(await source.subscription.next_msg())
@@ -313,17 +309,13 @@ async def test_a_status_is_never_dropped(policy: str) -> None:
 
 async def test_what_only_looks_like_a_status_is_bounded_too() -> None:
     source = Source(pending_msgs_limit=1)
-    take = source.subscription.deliver
-    for _ in range(STATUS_MSGS_MAX + 2):
-        take(Msg("a", raw_headers=STATUS))
+    source.subscription.deliver([Msg("a", raw_headers=STATUS)] * (STATUS_MSGS_MAX + 2))
     assert source.subscription.pending_msgs == STATUS_MSGS_MAX + 1
     source = Source(pending_bytes_limit=1)
     long = b"NATS/1.0 100\r\nA: %b\r\n\r\n" % bytes(STATUS_BYTES_MAX // 2)
-    for _ in range(4):
-        take = source.subscription.deliver
-        take(Msg("a", raw_headers=long))
+    source.subscription.deliver([Msg("a", raw_headers=long)] * 4)
     assert source.subscription.pending_msgs == 1
-    take(Msg("a", b"with a payload", raw_headers=STATUS))
+    source.subscription.deliver([Msg("a", b"with a payload", raw_headers=STATUS)])
     assert source.subscription.dropped == 1
 
 

@@ -74,7 +74,7 @@ class Bucket:
         assert isinstance(self.js.bus, LocalBus)
         for subscription in list(self.js.bus._hub.subscriptions):
             if matches(subscription.subject, to.reply):
-                subscription.deliver(msg)
+                subscription.deliver([msg])
 
 
 @asynccontextmanager

@@ -215,7 +215,7 @@ class Bucket:
             msg = Msg(subject, data, reply)
             for subscription in list(self.bus._hub.subscriptions):
                 if matches(subscription.subject, consumer.waiting[-1]):
-                    subscription.deliver(msg)  # on its own subject, as a server delivers it
+                    subscription.deliver([msg])  # on its own subject, as a server delivers it
 
 
 def _base64(data: bytes) -> str:
