@@ -10,7 +10,7 @@ from benchmarks import measures
 from benchmarks.peer import Peer
 
 SIZES = {"16 B": 16, "128 B": 128, "4 KiB": 4096}
-COUNTS = {"16 B": 400_000, "128 B": 300_000, "4 KiB": 30_000}
+COUNTS = {"16 B": 300_000, "128 B": 200_000, "4 KiB": 10_000}
 ROUND_TRIPS = 1_000
 REQUESTS = 10_000
 TELLS = 20_000

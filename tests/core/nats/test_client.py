@@ -33,6 +33,41 @@ async def test_publish() -> None:
         assert (nc.stats.out_msgs, nc.stats.out_bytes) == (1, 1)
 
 
+async def test_many_in_one_turn() -> None:
+    async with session() as (nc, peer, _):
+        payload = bytearray(b"was")
+        for number in range(4):
+            nc.publish("a", b"%d" % number)
+            nc.publish("b", b"", f"r.{number}")
+            nc.publish("c", headers={"K": "v"})
+            nc.publish("d", payload)
+        for wrong in ({"subject": "a b"}, {"subject": "a", "reply": "b c"}):
+            with pytest.raises(InvalidSubject):
+                nc.publish(**wrong)
+        payload[:] = b"is "
+        assert (nc.stats.out_msgs, nc.stats.out_bytes) == (16, 4 * 4)
+        await nc.flush()
+        assert (nc.stats.out_msgs, nc.stats.out_bytes, nc.pending_data_size) == (16, 16, 0)
+        sent = [command for command in peer.commands if "PUB" in command.verb]
+        expected = []
+        for number in range(4):
+            expected += [(b"PUB a 1", b"%d" % number), (b"PUB b r.%d 0" % number, b"")]
+            expected += [(b"HPUB c 18 18", b"NATS/1.0\r\nK: v\r\n\r\n"), (b"PUB d 3", b"was")]
+        assert [(command.line, command.payload) for command in sent] == expected
+
+
+async def test_less_is_accepted_in_the_same_turn() -> None:
+    async with session() as (nc, peer, _):
+        await nc.subscribe("a", cb=lambda _: nc.publish("b", bytes(6)))
+        peer.send(b"MSG a 1 0\r\n\r\nMSG a 1 0\r\n\r\n")
+        await nc.flush()
+        for _ in range(3):
+            nc.publish("b", bytes(6))
+        peer._deliver(info(max_payload=5))
+        with pytest.raises(MaxPayloadExceeded):
+            nc.publish("b", bytes(6))
+
+
 async def test_what_a_server_would_punish_is_refused_before_it_is_sent() -> None:
     server = ScriptedServer(info(max_payload=8))
     async with client(server) as nc:

@@ -202,6 +202,20 @@ async def test_frames_of_one_turn_are_written_together_and_the_first_at_once() -
         assert [c.line for c in peer.commands] == [b"PUB a 0", b"PUB b 0", b"PING"]
 
 
+async def test_after_a_turn_with_many_frames_the_next_one_is_written_in_one_go() -> None:
+    async with session() as (nc, peer, _):
+        await peer.expect("PING")
+        for subject in ("a", "b", "c"):
+            nc.publish(subject)
+        await nc.flush()
+        peer.commands.clear()
+        nc.publish("d")
+        assert not peer.commands  # others may follow
+        assert (await peer.expect("PUB")).line == b"PUB d 0"  # and did not
+        nc.publish("e")
+        assert [c.line for c in peer.commands] == [b"PUB e 0"]
+
+
 async def test_a_large_turn_is_written_before_its_end() -> None:
     async with session() as (nc, peer, _):
         await peer.expect("PING")
