@@ -169,7 +169,7 @@ class Parser:
         find, again, remembered = data.find, data.startswith, self._memo.get
         bus = self._bus
         length = same = 0
-        last = b"\n\n"  # which no message begins with
+        last: bytes | tuple[()] = ()  # which nothing begins with
         msgs: list[Msg] = []
         batch_sid: bytes | None = None
         subject, sid, reply, header_size, size = _NOTHING
@@ -177,7 +177,7 @@ class Parser:
             if again(last, begin):
                 same += 1
                 if same > RUN_MIN and not header_size:
-                    payloads = _run(data, begin, last, size, same)
+                    payloads = _run(data, begin, length, size, same)
                     if payloads:
                         same += len(payloads)
                         msgs += [Msg(subject, found, reply, b"", sid, bus) for found in payloads]
@@ -255,20 +255,21 @@ class Parser:
             raise ProtocolError(f"a control line of more than {limit} bytes")
 
 
-def _run(data: bytes, begin: int, line: bytes, size: int, most: int) -> list[bytes]:
-    """Cut messages that all have this control line, from the one at `begin` on; give the payloads.
+def _run(data: bytes, begin: int, length: int, size: int, most: int) -> list[bytes]:
+    """Cut messages with one control line, of that length, from `begin` on; give the payloads.
 
     The cut is by length alone, and proven by putting together again what should have been there.
     Nothing is given if the messages are not all alike, or too few.
     """
-    each = len(line) + size + 2
+    line = data[begin : begin + length]
+    each = length + size + 2
     count = min(most, min(RUN_BYTES, len(data) - begin) // each)
     while count >= RUN_MIN and not data.startswith(line, begin + (count - 1) * each):
         count //= 2
     if count < RUN_MIN:
         return []
     run = data[begin : begin + count * each]
-    payloads = list(chain.from_iterable(iter_unpack(f"{len(line)}x{size}s2x", run)))
+    payloads = list(chain.from_iterable(iter_unpack(f"{length}x{size}s2x", run)))
     alike = run == b"%b%b\r\n" % (line, (b"\r\n" + line).join(payloads))
     return payloads if alike else []
 
