@@ -92,7 +92,10 @@ export interface StartOptions {
   name?: string;
   /** Keep the browser from freezing the page while its agents run and nobody looks; true by default. */
   awake?: boolean;
-  /** Seconds that Python's start may go on without any progress before it has failed; 30 by default. */
+  /**
+   * Seconds that Python's start may go on without any progress, and that running agents may leave the
+   * page without an answer, before the runtime has failed; 30 by default.
+   */
   patience?: number;
 }
 

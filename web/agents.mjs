@@ -26,13 +26,14 @@ import { Lifecycle } from "./lifecycle.mjs";
 
 export { AgentError };
 
-const PATIENCE_S = 30; // a download on a bad connection shows some progress in that time
+const PATIENCE_S = 30; // a download on a bad connection shows some progress in that time, Python any life
 const TICK_MS = 1_000; // counted in ticks: a frozen page has none, and nothing to be blamed for
 const ASK_S = 5; // as in Python
 const CALLS_MAX = 65_536; // without an answer yet; what comes before Python runs waits among them
 const SNAPSHOT_AFTER_MS = 3_000; // the agents' own start comes first
 
 const STARTING = new Set(["loading", "starting", "connecting", "spawning"]);
+const WATCHED = new Set(["loading", "starting", "running"]); // in between Python tells of itself
 
 const modules = new Map(); // Pyodide's compiled code, by where it came from
 
@@ -48,8 +49,8 @@ const modules = new Map(); // Pyodide's compiled code, by where it came from
  *   the same name one has it at a time; the next one starts when that has ended
  * @param {boolean} [options.awake] keep the browser from freezing the page while its agents run and
  *   nobody looks at it, true by default; false where they can wait
- * @param {number} [options.patience] seconds that Python's start may go on without any progress,
- *   30 by default; then it has failed
+ * @param {number} [options.patience] seconds that Python's start may go on without any progress, and
+ *   that running agents may leave the page without an answer, 30 by default; then it has failed
  * @throws {AgentError} an `InvalidArgument`
  */
 export const start = (options = {}) => new Runtime(options);
@@ -226,14 +227,16 @@ class Runtime extends EventTarget {
     };
   }
 
-  /** Stop the tab's agents in order, leave, and end the worker. */
+  /** Stop the tab's agents in order, leave, and end the worker; rejects if it ended otherwise. */
   async stop() {
     if (this.#ended) return;
     try {
       if (this.phase === "running") await this.#call("stop");
     } finally {
-      this.#end(new AgentError({ name: "Stopped", message: "the runtime was stopped" }));
-      this.#enter({ phase: "stopped" });
+      if (!this.#ended) {
+        this.#end(new AgentError({ name: "Stopped", message: "the runtime was stopped" }));
+        this.#enter({ phase: "stopped" });
+      }
     }
   }
 
@@ -288,7 +291,6 @@ class Runtime extends EventTarget {
     if (phase === this.phase && phase === "stopped") return;
     if (phase !== this.phase) this.#measure();
     this.phase = phase;
-    if (phase === "connecting") clearInterval(this.#guard); // from here on Python tells itself
     if (from === "scratch") setTimeout(() => this.#haveSnapshotTaken(), SNAPSHOT_AFTER_MS);
     if (phase === "running") {
       this.#settle.resolve();
@@ -305,11 +307,17 @@ class Runtime extends EventTarget {
     performance.measure(`agents-core: ${this.phase}`, { start, end, detail: { devtools } });
   }
 
-  // Pyodide's start may neither end nor fail, and a worker in an endless loop can't say so.
+  // Pyodide's start may neither end nor fail, and a worker that loops for ever, or is gone, can't say
+  // so: when a running one has been quiet for half of the time, it is asked for a sign of life.
   #look(patience) {
-    if (this.phase === "waiting" || ++this.#quietTicks <= patience) return;
-    const message = `nothing happened for ${patience} s`;
-    this.#fail({ phase: this.phase, message, detail: "" }, "Stalled");
+    if (!WATCHED.has(this.phase)) return;
+    const quiet = ++this.#quietTicks;
+    if (this.phase === "running" && quiet === Math.ceil(patience / 2)) {
+      this.#call("ping").catch(() => {}); // any answer is one
+    } else if (quiet > patience) {
+      const message = `nothing happened for ${patience} s`;
+      this.#fail({ phase: this.phase, message, detail: "" }, "Stalled");
+    }
   }
 
   // Where the server has no snapshot to offer, this browser takes one of its own for the next time.

@@ -240,6 +240,8 @@ class Tab:
             case "lifecycle":
                 if self._lifecycle is not None:  # else: there is nobody yet to be told
                     await self._lifecycle.take(call["event"])
+            case "ping":
+                pass
             case "stop":
                 await self.stop()
             case other:

@@ -281,6 +281,63 @@ def test_calls_under_way_end_with_the_runtime(blank: Page) -> None:
     assert [error["name"] for error in found[1:]] == ["Stopped", "Stopped"]
 
 
+STARTED = """
+const runtime = start({ patience: 3 });
+await runtime.define("shop", source);
+const counter = await runtime.spawn("shop:Counter", "counter");
+const failed = new Promise((resolve) => {
+  runtime.addEventListener("failed", ({ detail }) => resolve(detail), { once: true });
+});
+"""
+
+
+def test_a_python_that_no_longer_answers_is_ended_and_another_one_can_be_started(
+    blank: Page,
+) -> None:
+    found = run(
+        blank,
+        f"""{STARTED}
+        await runtime.define("loop", `
+from asyncio import sleep
+from agents_core import Agent, on
+class Endless(Agent):
+    @on("go")
+    async def go(self):
+        await self.ctx.publish("looping", 1)
+        await sleep(0.1)  # it is on its way
+        while True:
+            pass
+`);
+        const looping = new Promise((resolve) => runtime.subscribe("looping", resolve));
+        const endless = await runtime.spawn("loop:Endless", "endless");
+        const never = named(endless.ask("go", {{ timeout: 60 }}));
+        await looping;
+        const errors = await Promise.all([never, named(runtime.stop())]);
+        const {{ phase, message }} = await failed;
+        const late = await named(counter.ask("name"));
+        const next = start();
+        await next.define("shop", source);
+        const other = await next.spawn("shop:Counter", "counter");
+        return [phase, message, ...[...errors, late].map(({{ name }}) => name),
+          runtime.phase, await other.ask("name")];""",
+    )
+    message = "nothing happened for 3 s"
+    assert found == ["running", message, *["Stalled"] * 3, "failed", "counter"]
+
+
+def test_a_python_that_is_quiet_or_busy_for_a_while_is_left_alone(blank: Page) -> None:
+    found = run(
+        blank,
+        f"""{STARTED}
+        const ended = failed.then(() => "ended");
+        const ticks = new Promise((resolve) => setTimeout(resolve, 6000));
+        const quiet = await Promise.race([ended, ticks.then(() => "quiet")]);
+        await counter.ask({{ type: "busy", seconds: 2 }});
+        return [quiet, runtime.phase, await counter.ask("name")];""",
+    )
+    assert found == ["quiet", "running", "counter"]
+
+
 def test_calls_without_an_answer_are_bounded(blank: Page) -> None:
     found = run(
         blank,
