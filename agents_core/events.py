@@ -1,13 +1,22 @@
-"""What happened to agents: starts, crashes, restarts."""
+"""What happened to agents: starts, crashes, restarts; and the memory of it."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agents_core.errors import InvalidMessage
+from agents_core import jsonvalue
+from agents_core.errors import AgentsError, InvalidMessage
 from agents_core.exit import Exit, Kind
+from agents_core.listeners import Listeners
+
+if TYPE_CHECKING:
+    from agents_core.nats.msg import Msg
+
+EVENTS_MAX = 200
+"""Events that a node remembers for whoever looks later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +90,36 @@ class Event:
             "traceback": self.reason.traceback if self.reason else "",
             "timestamp": self.timestamp,
         }
+
+
+class History:
+    """What a node knows of the events of all nodes: the last ones, and who is told of the next.
+
+    Args:
+        own: this node's name, whose events come back and are passed over.
+
+    Attributes:
+        recent: the last `EVENTS_MAX` events, in the order they became known here.
+        listeners: called with each.
+    """
+
+    def __init__(self, own: str) -> None:
+        self.recent: deque[Event] = deque(maxlen=EVENTS_MAX)
+        self.listeners: Listeners[[Event]] = Listeners()
+        self._own = own
+
+    def add(self, event: Event) -> None:
+        """One more."""
+        self.recent.append(event)
+        self.listeners.call(event)
+
+    def take(self, msg: Msg) -> None:
+        """An event from the bus; one that can't be read is passed over, as anybody may publish."""
+        node = msg.subject.rpartition(".")[2]
+        if node == self._own:
+            return
+        try:
+            event = Event.from_json(jsonvalue.loads(msg.data), node)
+        except AgentsError:
+            return
+        self.add(event)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -25,13 +24,14 @@ from agents_core.errors import (
     NotConnected,
     RequestTimeout,
 )
-from agents_core.events import Event, Slow
+from agents_core.events import Event, History, Slow
 from agents_core.exit import Exit
 from agents_core.hosts.host import INLINE, Host
 from agents_core.hosts.hosted import HostedCell
 from agents_core.hosts.pipe import Opener
 from agents_core.hosts.registry import Hosts
 from agents_core.ids import agent_id, unique
+from agents_core.listeners import Listeners
 from agents_core.nats.msg import Msg
 from agents_core.nats.subject import check_subject
 from agents_core.ref import AgentRef
@@ -52,9 +52,6 @@ good as gone, and they run without it."""
 HOOKS_S = 1.0
 """Seconds that agents have for `on_suspend`: a browser gives a page little more. They are not
 stopped when it is over, only not waited for."""
-
-EVENTS_MAX = 200
-"""Events that a node remembers for whoever looks later."""
 
 AGENTS_MAX = 2000
 """Agents in one announcement, so that it stays below a server's default max_payload of 1 MiB; how
@@ -99,15 +96,15 @@ class Node:
         self.timers = Timers()
         self.router = Router(bus, self.root, self.name, self.timers, self._control)
         self.hosts = Hosts(self, hosts)
-        self.recent: deque[Event] = deque(maxlen=EVENTS_MAX)
+        self._history = History(self.name)
+        self.recent = self._history.recent
         self._trees: list[Tree] = []  # the top ones, as they were started
         self._memory = InMemoryBackend()
-        self._directory = Directory(self.name, self.timers, self._tell_change)
+        self._changes: Listeners[[]] = Listeners()
+        self._slow: Listeners[[Slow]] = Listeners()
+        self._directory = Directory(self.name, self.timers, self._changes.call)
         self._announcer = Announcer(self.timers, self._announce)
         self._subscriptions: dict[str, Subscription] = {}
-        self._changes: dict[object, Callable[[], None]] = {}
-        self._listeners: dict[object, Callable[[Event], None]] = {}
-        self._slow_listeners: dict[object, Callable[[Slow], None]] = {}
         self._sequence = 0
         self._closed = False
         self._leaving = asyncio.Lock()
@@ -116,7 +113,7 @@ class Node:
         """Join: subscribe, announce this node, and ask the others who they are."""
         for subject, callback in (
             ("status.*", self._directory.take),
-            ("event.*", self._take_event),
+            ("event.*", self._history.take),
             ("hello.*", self._take_hello),
         ):
             await self.bus.subscribe(f"{self.root}.{subject}", cb=callback)
@@ -142,7 +139,7 @@ class Node:
         _log.info("%s: %s", self.bus.url, status)
         if status is Status.CONNECTED:
             self._hello()
-        self._tell_change()
+        self._changes.call()
 
     # -- agents
 
@@ -324,19 +321,15 @@ class Node:
         if (more := len(status["agents"]) - AGENTS_MAX) > 0:
             status |= {"agents": status["agents"][:AGENTS_MAX], "more": more}
         self._say("status", status)
-        self._tell_change()
+        self._changes.call()
 
     def _take_hello(self, msg: Msg) -> None:
         if msg.subject.rpartition(".")[2] != self.name:
             self.changed()
 
-    def _tell_change(self) -> None:
-        for listener in list(self._changes.values()):
-            _call(listener)
-
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` when `nodes()` may have changed; the returned function ends it."""
-        return _add(self._changes, listener)
+        return self._changes.add(listener)
 
     # -- events
 
@@ -355,37 +348,21 @@ class Node:
         self._happened(Event(self.name, tree.path, "Supervisor", "gave_up", reason))
 
     def _happened(self, event: Event) -> None:
-        self._keep(event)
+        self._history.add(event)
         self.changed()
         self._say("event", event.to_json())
 
-    def _take_event(self, msg: Msg) -> None:
-        node = msg.subject.rpartition(".")[2]
-        if node == self.name:
-            return
-        try:
-            data = jsonvalue.loads(msg.data)
-            self._keep(Event.from_json(data, node))
-        except AgentsError:
-            return  # anybody may publish there
-
-    def _keep(self, event: Event) -> None:
-        self.recent.append(event)
-        for listener in list(self._listeners.values()):
-            _call(listener, event)
-
     def on_event(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Call `listener` with each event of any node, until the returned function is called."""
-        return _add(self._listeners, listener)
+        return self._history.listeners.add(listener)
 
     def slow(self, handling: Slow) -> None:
         """A handler took long; called by its cell."""
-        for listener in list(self._slow_listeners.values()):
-            _call(listener, handling)
+        self._slow.call(handling)
 
     def on_slow(self, listener: Callable[[Slow], None]) -> Callable[[], None]:
         """Call `listener` with each slow handler of this node, until the returned function is."""
-        return _add(self._slow_listeners, listener)
+        return self._slow.add(listener)
 
     # -- NATS
 
@@ -497,17 +474,3 @@ class Node:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
-
-
-def _add(listeners: dict[object, Any], listener: Any) -> Callable[[], None]:
-    key = object()
-    listeners[key] = listener
-    return lambda: listeners.pop(key, None) and None
-
-
-def _call(listener: Callable[..., object], *arguments: object) -> None:
-    """Call a listener; one that raises must not come between an agent and its supervisor."""
-    try:
-        listener(*arguments)
-    except Exception:
-        _log.exception("a listener raised")

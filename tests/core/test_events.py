@@ -1,4 +1,4 @@
-"""What happened to agents, there and back."""
+"""What happened to agents, there and back, and how much of it is remembered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import pytest
 
 from agents_core import Event, Exit
 from agents_core.errors import InvalidMessage
+from agents_core.events import EVENTS_MAX, History
 from agents_core.exit import Kind
+from agents_core.nats.msg import Msg
 
 
 @pytest.mark.parametrize("reason", [None, Exit(Kind.ERROR, "ValueError", "text", "trace")])
@@ -43,3 +45,25 @@ def test_a_reason_that_is_not_known_is_none(reason: Any) -> None:
 def test_what_is_no_event_is_refused(data: Any) -> None:
     with pytest.raises(InvalidMessage):
         Event.from_json(data, "n")
+
+
+def test_so_many_events_are_remembered_and_all_are_told() -> None:
+    history, told = History("n"), []
+    end = history.listeners.add(told.append)
+    events = [Event("n", f"a{index}", "Counter", "started") for index in range(EVENTS_MAX + 5)]
+    for event in events:
+        history.add(event)
+    end()
+    history.add(events[0])
+    assert list(history.recent) == [*events[6:], events[0]]
+    assert told == events
+
+
+def test_one_s_own_events_come_back_and_those_of_others_are_read_with_care() -> None:
+    history, told = History("n"), []
+    history.listeners.add(told.append)
+    for data in (b"garbage", b"{}", b'{"timestamp": 1}'):
+        history.take(Msg("acore.default.event.other", data=data))
+        history.take(Msg("acore.default.event.n", data=data))
+    assert [event.node for event in told] == ["other"]
+    assert list(history.recent) == told

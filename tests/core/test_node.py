@@ -35,7 +35,7 @@ from agents_core.errors import (
     RemoteError,
     Unsupported,
 )
-from agents_core.node import EVENTS_MAX
+from agents_core.events import EVENTS_MAX
 from tests.core.sample import Add, Counter, Events, Member, pair, until
 
 

@@ -1,0 +1,32 @@
+"""Who wants to be told of something."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Generic, ParamSpec
+
+P = ParamSpec("P")
+
+_log = logging.getLogger("agents_core")
+
+
+class Listeners(Generic[P]):
+    """Functions that are called, in the order they were added, until they are taken away."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[object, Callable[P, object]] = {}
+
+    def add(self, listener: Callable[P, object]) -> Callable[[], None]:
+        """Add a listener; the returned function takes it away, any number of times."""
+        key = object()
+        self._listeners[key] = listener
+        return lambda: self._listeners.pop(key, None) and None
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call each; one that raises must not come between an agent and its supervisor."""
+        for listener in list(self._listeners.values()):
+            try:
+                listener(*args, **kwargs)
+            except Exception:
+                _log.exception("a listener raised")

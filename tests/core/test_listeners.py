@@ -1,0 +1,58 @@
+"""Who wants to be told of something."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents_core.listeners import Listeners
+
+
+def test_each_is_called_in_the_order_they_were_added_until_it_is_taken_away() -> None:
+    listeners: Listeners[[str]] = Listeners()
+    found: list[str] = []
+    first = listeners.add(lambda word: found.append(f"first {word}"))
+    listeners.add(lambda word: found.append(f"second {word}"))
+    listeners.call("a")
+    first()
+    first()
+    listeners.call("b")
+    assert found == ["first a", "second a", "second b"]
+
+
+def test_the_same_function_may_be_added_twice() -> None:
+    listeners: Listeners[[int]] = Listeners()
+    found: list[int] = []
+    end = listeners.add(found.append)
+    listeners.add(found.append)
+    listeners.call(1)
+    end()
+    listeners.call(2)
+    assert found == [1, 1, 2]
+
+
+def test_one_that_raises_is_logged_and_the_next_is_called(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise RuntimeError("listener")
+
+    listeners: Listeners[[]] = Listeners()
+    found: list[str] = []
+    listeners.add(fail)
+    listeners.add(lambda: found.append("called"))
+    listeners.call()
+    assert found == ["called"]
+    assert "a listener raised" in caplog.text
+
+
+def test_listeners_may_come_and_go_while_they_are_called() -> None:
+    listeners: Listeners[[]] = Listeners()
+    found: list[str] = []
+
+    def once() -> None:
+        end()
+        listeners.add(lambda: found.append("new"))
+
+    end = listeners.add(once)
+    listeners.call()
+    assert found == []
+    listeners.call()
+    assert found == ["new"]
