@@ -1,8 +1,7 @@
-"""What hosts one agent: its mailbox, its current instance, and the loop between them.
+"""What hosts one agent: its mailbox, its current instance, and what becomes of its messages.
 
-The cell outlives the instances: a restarted agent is a new instance in the same cell. An idle cell
-has no task. It works off its mailbox in a callback, and in one task from the first handler on that
-has to be awaited.
+The cell outlives the instances: a restarted agent is a new instance in the same cell. When it works
+off its mailbox is up to its runner.
 """
 
 from __future__ import annotations
@@ -11,18 +10,17 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from agents_core.agent import TYPE_CHARS_MAX, Agent
+from agents_core.agent import Agent
 from agents_core.context import Context
 from agents_core.errors import AgentsError, InvalidMessage, RemoteError, UnhandledMessage
-from agents_core.events import Slow
-from agents_core.exit import NORMAL, SHUTDOWN, TRACEBACK_CHARS_MAX, Exit, Kind
+from agents_core.exit import NORMAL, SHUTDOWN, Exit, Kind
 from agents_core.handlers import Refused
 from agents_core.hosts.host import INLINE
 from agents_core.ids import AgentId
 from agents_core.mailbox import Control, Envelope, Item, Mailbox
+from agents_core.runner import Runner
 from agents_core.state.actions import StateAction
 from agents_core.state.agent_state import AgentState
 from agents_core.state.backend import MemoryBackend
@@ -32,16 +30,6 @@ if TYPE_CHECKING:
     from agents_core.child import Child
     from agents_core.node import Node
     from agents_core.supervisor import Tree
-
-FAIR_MSGS = 500
-"""Messages handled in a row before everybody else on the loop gets a turn."""
-
-SLOW_NS = 50_000_000
-"""Nanoseconds from which on a handler is slow: what browsers call a long task. Where that was one
-that did not wait, everybody else gets a turn after each of the agent's next messages."""
-
-BETWEEN_MESSAGES = "(between messages)"
-"""What stands for a message's name where a timer or somebody's control was slow."""
 
 
 class Cell:
@@ -72,9 +60,7 @@ class Cell:
         self._agent: Agent | None = None
         self._context = Context(node, self)
         self._current: Item | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._scheduled = False
-        self._in_a_row = FAIR_MSGS
+        self._runner = Runner(node, self)
         self._finishing: Exit | None = None
         self._killed: asyncio.Future[Exit] | None = None
         self._timers: set[Timer] = set()
@@ -167,10 +153,7 @@ class Cell:
             if not self._killed.done():
                 self._killed.set_result(reason)
         elif self.phase == "running":
-            if self._task is not None:
-                reason = replace(reason, traceback=_stack(self._task))
-                self._task.cancel()
-            self._end(reason)
+            self._end(replace(reason, traceback=self._runner.cancel()))
 
     def finish(self, reason: Exit = NORMAL) -> None:
         """End in order when the current handler is done."""
@@ -193,7 +176,7 @@ class Cell:
 
     def _end(self, reason: Exit) -> None:
         """The instance is gone, for whatever reason; the cell and its mailbox remain."""
-        self._task = None
+        self._runner.release()
         self.phase = "stopped" if reason.orderly else "failed"
         if not reason.orderly:
             self._count_failure(reason)
@@ -283,90 +266,26 @@ class Cell:
 
     def runs(self, task: asyncio.Task[Any] | None) -> bool:
         """Whether `task` is the one in which this agent handles its messages."""
-        return task is not None and task is self._task
+        return task is not None and task is self._runner.task
 
     def wake(self) -> None:
         """See to it that what waits is worked off."""
-        if self.phase == "running" and self._task is None and not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._work)
+        if self.phase == "running" and self._runner.idle:
+            self._runner.start()
 
-    def _work(self) -> None:
-        """Work off the mailbox right here; in a task from the first awaitable on."""
-        self._scheduled = False
-        began = perf_counter_ns()  # per batch, as a clock per message would cost what one costs
-        last, count = None, 0
-        try:
-            last, count = self._work_some()
-        finally:
-            took = perf_counter_ns() - began
-            self.busy_ns += took
-            self._in_a_row = 1 if took > SLOW_NS else min(2 * self._in_a_row, FAIR_MSGS)
-        if took > SLOW_NS and last is not None:
-            self._tell_slow(last, took, count)
+    # -- what its runner calls
 
-    def _work_some(self) -> tuple[Item | None, int]:
-        """Handle messages up to the first awaitable; the last one, and how many there were."""
-        item, count = None, 0
-        while count < self._in_a_row and self.phase == "running" and self._task is None:
-            following = self._next()
-            if following is None:
-                return item, count
-            item, count = following, count + 1
-            pending = self._call(item)
-            if pending is not None:
-                self._begin_task(item, pending)
-        self.wake()
-        return item, count
-
-    def _tell_slow(
-        self, item: Item, took: int, messages: int = 1, *, awaited: bool = False
-    ) -> None:
-        name = item.name[:TYPE_CHARS_MAX] if isinstance(item, Envelope) else BETWEEN_MESSAGES
-        self._node.slow(Slow(self.id, name, took / 1e9, messages, awaited))
-
-    def _begin_task(self, item: Item, pending: Awaitable[Any]) -> None:
-        task = self._task = asyncio.get_running_loop().create_task(self._run(item, pending))
-        if inspect.iscoroutine(pending):  # a task that is killed before its first step never does
-            task.add_done_callback(lambda _: pending.close())
-
-    async def _run(self, item: Item, pending: Awaitable[Any] | None) -> None:
-        """Work off the mailbox in a task, beginning with what `item` left to be awaited."""
-        me = asyncio.current_task()
-        began = since = perf_counter_ns()
-        count = 0
-        try:
-            while True:
-                if pending is not None:
-                    await self._complete(item, pending)
-                if self._task is not me:
-                    return  # ended, and maybe another instance runs
-                now = perf_counter_ns()
-                if now - since > SLOW_NS:
-                    self._tell_slow(item, now - since, awaited=pending is not None)
-                count += 1
-                if count % FAIR_MSGS == 0:
-                    await asyncio.sleep(0)
-                    now = perf_counter_ns()
-                since = now
-                following = self._next()
-                if following is None:
-                    return
-                item, pending = following, self._call(following)
-        finally:
-            self.busy_ns += perf_counter_ns() - began
-            if self._task is me:
-                self._task = None
-                self.wake()
-
-    def _next(self) -> Item | None:
+    def take(self) -> Item | None:
+        """What is to be handled next; None while there is nothing, or nobody who could."""
+        if self.phase != "running":
+            return None
         return Control(self._finish) if self._finishing else self.mailbox.take()
 
-    def _call(self, item: Item) -> Awaitable[Any] | None:
+    def handle(self, item: Item) -> Awaitable[Any] | None:
         """Begin with an item; None when that was all, else what is to be awaited."""
         self._current = item
         try:
-            result = self._handle(item) if isinstance(item, Envelope) else item.run()
+            result = self._dispatch(item) if isinstance(item, Envelope) else item.run()
         except Exception as error:
             self._failed(item, error)
             return None
@@ -375,7 +294,8 @@ class Cell:
         self._done(item, result)
         return None
 
-    async def _complete(self, item: Item, pending: Awaitable[Any]) -> None:
+    async def complete(self, item: Item, pending: Awaitable[Any]) -> None:
+        """Await the rest of an item."""
         deadline, timer = self.child.deadline, None
         if deadline is not None and isinstance(item, Envelope):
             timer = self._kill_after(deadline, f"a message took longer than {deadline} s")
@@ -389,10 +309,11 @@ class Cell:
             if timer is not None:
                 timer.cancel()
 
-    def _handle(self, envelope: Envelope) -> Any:
+    def _dispatch(self, envelope: Envelope) -> Any:
         """Call the handler of a message, or `on_message`."""
         self._context.begin(envelope)
-        agent, payload = self._instance, envelope.payload
+        agent, payload = self._agent, envelope.payload
+        assert agent is not None  # as in `_instance`, without its cost for each message
         handlers = agent.handlers
         handler = handlers.by_type.get(type(payload))
         if handler is not None:
@@ -485,14 +406,3 @@ def _abandon(task: asyncio.Task[Any]) -> None:
     """Cancel a task, and never mind what it raises."""
     task.cancel()
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-
-def _stack(task: asyncio.Task[None]) -> str:
-    """Where a task was when it was killed, down to what it waited for."""
-    lines = ["killed while at"]
-    awaited: Any = task.get_coro()
-    while frame := getattr(awaited, "cr_frame", None):
-        code = frame.f_code
-        lines.append(f'  File "{code.co_filename}", line {frame.f_lineno}, in {code.co_name}')
-        awaited = awaited.cr_await
-    return "\n".join(lines)[-TRACEBACK_CHARS_MAX:]

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from agents_core import Agent, Exit, Get, Store, connect, every, on
-from agents_core import cell as cell_module
 from agents_core import node as node_module
 from agents_core.errors import AgentStopped, MailboxFull, RemoteError, StateCorrupt
-from agents_core.events import Slow
 from agents_core.mailbox import CONTROL_MAX
 from agents_core.state.memory import InMemoryBackend
 from tests.core.sample import Add, Counter, Events, Member, until
@@ -186,17 +183,6 @@ async def test_a_cancelled_await_is_a_crash_and_not_the_end_of_the_agent() -> No
         assert await agent.ask("ping") == "pong"
 
 
-async def test_a_kill_before_the_first_step_of_a_handler_leaves_no_coroutine_behind() -> None:
-    async with connect("local://") as node:
-        counter = await node.spawn(Counter, "c")
-        asking = asyncio.create_task(counter.ask("hang"))
-        cell = node.router.cells["c"]
-        await until(lambda: cell._task)
-        cell.kill("early")  # a warning about a coroutine that was never awaited fails the tests
-        with pytest.raises(RemoteError, match="early"):
-            await asking
-
-
 async def test_a_handler_may_return_any_awaitable() -> None:
     class Lazy(Agent):
         @on("future")
@@ -242,29 +228,6 @@ async def test_an_agent_may_stop_itself_for_good() -> None:
         agent = await node.spawn(Done, "d")
         assert await agent.ask("done") == "bye"
         await until(lambda: not node.agents())
-
-
-async def test_a_burst_leaves_turns_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cell_module, "FAIR_MSGS", 3)
-
-    class Worker(Agent):
-        @on("plain")
-        def plain(self) -> None: ...
-
-        @on("async")
-        async def coroutine(self) -> None: ...
-
-    async with connect("local://") as node:
-        worker = await node.spawn(Worker, "w")
-        for word in ("plain", "async"):
-            for _ in range(10):
-                worker.tell(word)
-            done: list[int] = []
-            cell, before = node.router.cells["w"], node.router.cells["w"].handled
-            while cell.handled < before + 10:
-                done.append(cell.handled - before)
-                await asyncio.sleep(0)
-            assert all(later - earlier <= 3 for earlier, later in itertools.pairwise(done))
 
 
 class Sleeper(Agent):
@@ -358,7 +321,7 @@ async def test_stop_is_never_refused_and_what_waits_is_told() -> None:
         counter = await node.spawn(Counter, "c", shutdown=0.01)
         hanging = asyncio.create_task(counter.ask("hang"))
         cell = node.router.cells["c"]
-        await until(lambda: cell._task)
+        await until(lambda: cell._runner.task)
         waiting = [asyncio.create_task(counter.state(Get("value"))) for _ in range(CONTROL_MAX)]
         message = asyncio.create_task(counter.ask(Add(1)))
         await asyncio.sleep(0)
@@ -407,7 +370,7 @@ async def test_who_waits_for_the_state_of_a_killed_agent_is_told() -> None:
         counter = await node.spawn(Counter, "c", state=backend)
         backend.gate = asyncio.Event()
         asking = asyncio.create_task(counter.state(Get("value")))
-        await until(lambda: node.router.cells["c"]._task)
+        await until(lambda: node.router.cells["c"]._runner.task)
         await counter.kill("now")
         with pytest.raises(RemoteError, match="now"):
             await asking
@@ -539,7 +502,7 @@ async def test_two_may_wait_for_one_end() -> None:
         agent = await node.spawn(Member, "m", log, shutdown=0.01)
         agent.tell("hang")
         cell = node.router.cells["m"]
-        await until(lambda: cell._task)
+        await until(lambda: cell._runner.task)
         await asyncio.gather(cell.stop(), cell.stop())
         assert cell.phase == "failed"
 
@@ -552,86 +515,3 @@ async def test_a_stop_that_is_not_waited_for_still_stops() -> None:
         await until(lambda: node.router.cells["c"]._ended)
         stopping.cancel()
         await until(lambda: not node.agents())
-
-
-class Busy(Agent):
-    """Each of its messages takes as long as it says, on a clock of the test's."""
-
-    def __init__(self, clock: list[int]) -> None:
-        self.clock = clock
-
-    def _work(self, payload: dict[str, Any]) -> None:
-        self.clock[0] += payload["ms"] * 1_000_000
-
-    @on("work")
-    def work(self, payload: Any) -> None:
-        self._work(payload)
-
-    @on("wait")
-    async def wait(self, payload: Any) -> None:
-        await asyncio.sleep(0)
-        self._work(payload)
-
-    @on("later")
-    def later(self, payload: Any) -> None:
-        self.ctx.after(0, lambda: self._work(payload))
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Nanoseconds; they pass when an agent says so."""
-    now = [0]
-    monkeypatch.setattr(cell_module, "perf_counter_ns", lambda: now[0])
-    return now
-
-
-async def test_a_slow_handler_is_told_with_its_agent_and_message(clock: list[int]) -> None:
-    found: list[Slow] = []
-    async with connect("local://") as node:
-        end = node.on_slow(found.append)
-        busy = await node.spawn(Busy, "b", clock)
-        await busy.ask({"type": "work", "ms": 50})
-        assert found == []
-        await busy.ask({"type": "work", "ms": 51})
-        await busy.ask({"type": "wait", "ms": 70})
-        busy.tell({"type": "later", "ms": 80})
-        await until(lambda: len(found) == 3)
-        assert found == [
-            Slow("b", "work", 0.051, 1, awaited=False),
-            Slow("b", "wait", 0.07, 1, awaited=True),
-            Slow("b", "(between messages)", 0.08, 1, awaited=False),
-        ]
-        end()
-        await busy.ask({"type": "work", "ms": 51})
-        assert len(found) == 3
-
-
-async def test_after_a_slow_row_messages_are_handled_and_told_one_by_one(clock: list[int]) -> None:
-    found: list[Slow] = []
-    async with connect("local://") as node:
-        node.on_slow(found.append)
-        busy = await node.spawn(Busy, "b", clock)
-        for _ in range(4):
-            busy.tell({"type": "work", "ms": 20})
-        await until(lambda: len(found) == 1)
-        assert found == [Slow("b", "work", 0.08, 4, awaited=False)]
-        for _ in range(3):
-            busy.tell({"type": "work", "ms": 60})
-        await until(lambda: len(found) == 4)
-        assert found[1:] == [Slow("b", "work", 0.06, 1, awaited=False)] * 3
-        busy.tell({"type": "work", "ms": 20})  # alone in its turn, and quick
-        for _ in range(6):
-            busy.tell({"type": "work", "ms": 30})
-        await until(lambda: len(found) == 6)
-        assert [slow.messages for slow in found[4:]] == [2, 2]  # two, one, two, one
-
-
-async def test_a_slow_message_in_the_task_of_one_that_waits_is_told(clock: list[int]) -> None:
-    found: list[Slow] = []
-    async with connect("local://") as node:
-        node.on_slow(found.append)
-        busy = await node.spawn(Busy, "b", clock)
-        busy.tell({"type": "wait", "ms": 1})
-        busy.tell({"type": "work", "ms": 60})
-        await until(lambda: found)
-        assert found == [Slow("b", "work", 0.06, 1, awaited=False)]

@@ -164,7 +164,7 @@ async def test_control_under_way_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     async with first as one, second as two:
         await one.spawn(Talker, "t", shutdown=0.05)
         two.agent("t").tell("hang")
-        await until(lambda: one.router.cells.get("t") and one.router.cells["t"]._task)
+        await until(lambda: one.router.cells.get("t") and one.router.cells["t"]._runner.task)
         stops = [asyncio.create_task(two.agent("t").stop()) for _ in range(2)]
         await until(lambda: len(one.router._tasks) == 2)
         with pytest.raises(MailboxFull):

@@ -229,7 +229,7 @@ async def test_a_hanging_sibling_is_killed_and_its_late_end_does_not_stop_the_ne
         children = members("ab", log, shutdown=0.001, restart="transient")
         await node.supervise(Supervisor(children, strategy="one_for_all"))
         node.agent("b").tell("hang")
-        await until(lambda: node.router.cells["b"]._task)
+        await until(lambda: node.router.cells["b"]._runner.task)
         node.agent("a").tell("crash")
         await events.wait("restarted", "b")
         assert [agent["state"] for agent in node.agents()] == ["running", "running"]
