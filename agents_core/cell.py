@@ -114,7 +114,7 @@ class Cell:
 
     async def _hooks(self, before: Exit | None) -> Exit | None:
         """Raises why it failed, or returns it; None when the instance is ready."""
-        await self._node.listen(self)
+        await self._node.router.listen(self)
         agent = self._agent = self.child.cls(*self.child.args, **self.child.kwargs)
         self._context = Context(self._node, self)
         agent.id, agent.state, agent.ctx = self.id, self.state, self._context

@@ -104,7 +104,6 @@ class Node:
         self._slow: Listeners[[Slow]] = Listeners()
         self._directory = Directory(self.name, self.timers, self._changes.call)
         self._announcer = Announcer(self.timers, self._announce)
-        self._subscriptions: dict[str, Subscription] = {}
         self._sequence = 0
         self._closed = False
         self._leaving = asyncio.Lock()
@@ -231,10 +230,7 @@ class Node:
 
     def forget(self, cell: Cell) -> None:
         """Release an agent's id; called by supervisors."""
-        del self.router.cells[cell.id]
-        subscription = self._subscriptions.pop(cell.id, None)
-        if subscription is not None:
-            subscription.end()
+        self.router.forget(cell)
         self._trees = [tree for tree in self._trees if tree.children]
         self.changed()
 
@@ -253,14 +249,6 @@ class Node:
             InvalidAgentId: the id can't be a token of a subject.
         """
         return AgentRef(agent_id(id), self.router, sender or self.name)
-
-    async def listen(self, cell: Cell) -> None:
-        """Let other nodes reach an agent: one subscription for messages and control."""
-        if cell.id not in self._subscriptions:
-            subject = f"{self.root}.*.{cell.id}.*"
-            self._subscriptions[cell.id] = await self.bus.subscribe(
-                subject, cell.id, self.router.arrived
-            )
 
     async def _control(self, cell: Cell, body: dict[str, Any]) -> Any:
         match body.get("action"):
@@ -403,9 +391,7 @@ class Node:
         """
         await self._hooks("on_suspend", why)
         if leave and not self._closed:
-            for subscription in self._subscriptions.values():
-                subscription.end()  # before others hear of it, and still send something here
-            self._subscriptions.clear()
+            self.router.leave()  # before others hear of it, and still send something here
             self._announce(left=True)
             await self.bus.suspend()
 
@@ -419,7 +405,7 @@ class Node:
         """
         if not self._closed:
             for cell in list(self.router.cells.values()):
-                await self.listen(cell)
+                await self.router.listen(cell)
         await self.bus.resume()
         self.changed()
         await self._hooks("on_resume", slept)

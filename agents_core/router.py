@@ -22,7 +22,7 @@ from agents_core.nats.micro.request import ERROR_HEADER
 from agents_core.nats.msg import Msg
 
 if TYPE_CHECKING:
-    from agents_core.bus import Bus
+    from agents_core.bus import Bus, Subscription
     from agents_core.cell import Cell
     from agents_core.timers import Timers
 
@@ -54,6 +54,7 @@ class Router:
         self._bus, self._root, self._node = bus, root, node
         self._timers = timers
         self._control = control
+        self._subscriptions: dict[str, Subscription] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- sending
@@ -97,6 +98,25 @@ class Router:
         return f"{self._root}.{lane}.{to}.{self._node}"
 
     # -- arriving
+
+    async def listen(self, cell: Cell) -> None:
+        """Let other nodes reach an agent: one subscription for messages and control."""
+        if cell.id not in self._subscriptions:
+            subject = f"{self._root}.*.{cell.id}.*"
+            self._subscriptions[cell.id] = await self._bus.subscribe(subject, cell.id, self.arrived)
+
+    def forget(self, cell: Cell) -> None:
+        """An agent's id is free again."""
+        del self.cells[cell.id]
+        subscription = self._subscriptions.pop(cell.id, None)
+        if subscription is not None:
+            subscription.end()
+
+    def leave(self) -> None:
+        """Let nothing more arrive, until `listen` is called again."""
+        for subscription in self._subscriptions.values():
+            subscription.end()
+        self._subscriptions.clear()
 
     def arrived(self, msg: Msg) -> None:
         """A message from another node, for an agent of this one; the bus's callback."""

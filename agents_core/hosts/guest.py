@@ -285,9 +285,6 @@ class Guest:
 
     # -- what its cells tell
 
-    async def listen(self, cell: Cell) -> None:
-        """The parent sees to it."""
-
     def event(self, cell: Cell, kind: str, reason: Exit | None) -> None:
         """The parent tells the rest by itself."""
         if kind == "unhandled" and reason is not None:

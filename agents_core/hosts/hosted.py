@@ -74,7 +74,7 @@ class HostedCell(Cell):
     # -- life
 
     async def _hooks(self, before: Exit | None) -> Exit | None:
-        await self._node.listen(self)
+        await self._node.router.listen(self)
         self._epoch += 1
         self._exit = None
         return await self._host.start({**self._spec, "epoch": self._epoch}, before)

@@ -34,6 +34,9 @@ class Passage:
         self._channel = channel
         self._timers = timers
 
+    async def listen(self, cell: Cell) -> None:
+        """See `Router.listen`; the parent sees to it."""
+
     def tell(self, to: str, payload: Any, sender: str) -> None:
         """See `AgentRef.tell`."""
         cell = self._beside(to)
