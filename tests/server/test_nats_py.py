@@ -95,8 +95,8 @@ async def test_a_loss_is_noticed_although_something_waits_to_be_written(
 ) -> None:
     bus = await opened(own_nats_server.url)
     await bus.flush()
-    assert bus._session is not None
-    client = bus._session._client
+    assert bus._link.session is not None
+    client = bus._link.session._client
 
     async def reset() -> None:
         raise ConnectionResetError

@@ -1,0 +1,275 @@
+"""A bus's way to its servers over nats-py: one session after another, and the time between them.
+
+`agents_core.nats.link` is the same for our own client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from agents_core.bus import CHECK_S, Stats, Status
+from agents_core.errors import (
+    AgentsError,
+    AuthorizationError,
+    ConnectionClosed,
+    NotConnected,
+    PermissionsViolation,
+    RequestTimeout,
+    SubscriptionRefused,
+    TransportError,
+)
+from agents_core.nats.auth import HOPELESS
+from agents_core.nats.callbacks import Callbacks
+from agents_core.nats.connector import Connector
+from agents_core.nats.link import LIVE
+from agents_core.nats.options import Options
+from agents_core.nats.requests import Requests
+from agents_core.nats.servers import Server
+from agents_core.nats.status import StatusHolder
+from agents_server.nats_outbox import Outbox
+from agents_server.nats_session import Session
+from agents_server.nats_subscriptions import Subscriptions
+
+
+class Link:
+    """Opens a session, notices its loss and comes back with another one.
+
+    Args:
+        options: how.
+        status: where it says which of these it does.
+        stats: where reconnects and refusals are counted.
+        callbacks: calls the user's.
+        outbox: what is to be done with the session; waits while there is none.
+        subscriptions: made known to each new server.
+        requests: who waits for a reply is told of a loss, and of a refusal.
+        on_error: told what no call can raise.
+        on_end: called when there is no server to come back to.
+
+    Attributes:
+        session: the one in use; None while there is none.
+        url: its server's, or that of the one tried last; without credentials.
+        connector: knows the servers.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        status: StatusHolder,
+        stats: Stats,
+        callbacks: Callbacks,
+        outbox: Outbox,
+        subscriptions: Subscriptions,
+        requests: Requests,
+        on_error: Callable[[Exception], None],
+        on_end: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.connector = Connector(options, self._open, on_error)
+        self.session: Session | None = None
+        self.url = self.connector.servers.urls[0]
+        self._options = options
+        self._status, self._stats, self._callbacks = status, stats, callbacks
+        self._outbox, self._subscriptions, self._requests = outbox, subscriptions, requests
+        self._on_error, self._on_end = on_error, on_end
+        self._barriers: set[asyncio.Future[None]] = set()
+        self._under_way: asyncio.Task[None] | None = None  # to another server
+        self._away = False  # on purpose, until `resume`
+
+    # -- connecting
+
+    async def open(self) -> None:
+        """Open the first session, trying each server once.
+
+        Raises:
+            AgentsError: what the last attempt raised; with `retry_on_failed_connect` only if trying
+                again changes nothing, see `auth.HOPELESS`.
+        """
+        try:
+            await self._use(await self.connector.first())
+        except AgentsError as error:
+            if isinstance(error, HOPELESS) or not self._options.retry_on_failed_connect:
+                raise
+            self._on_error(error)
+            self._come_back()
+
+    async def _open(self, server: Server) -> Session:
+        session = Session(
+            server,
+            self._options,
+            on_error=self._failed,
+            on_learned=self._learn,
+            on_lame_duck=lambda: self._callbacks.call(self._options.lame_duck_mode_cb),
+            on_lost=self._on_lost,
+        )
+        self.url = session.url
+        try:
+            await session.open()
+        finally:
+            unwanted = self._away or self._status.value not in LIVE
+            if asyncio.current_task() is self._under_way and unwanted:
+                await session.close()
+                raise asyncio.CancelledError  # which nats-py may have swallowed
+        return session
+
+    async def _use(self, session: Session) -> None:
+        """This one from now on: what is subscribed to, then what was published meanwhile."""
+        if self._status.value not in LIVE:  # closed meanwhile
+            await session.close()
+            return
+        self.session = session
+        self.connector.learn(session.info, session.server)
+        await self._subscriptions.register(session)
+        if self.session is session:  # else it was lost meanwhile
+            self._status.set(Status.CONNECTED)
+            self._outbox.use(session)
+
+    def _learn(self, session: Session) -> None:
+        if self.connector.learn(session.info, session.server):
+            self._callbacks.call(self._options.discovered_server_cb)
+
+    # -- what the server refuses
+
+    def _failed(self, error: AgentsError) -> None:
+        if isinstance(error, PermissionsViolation):
+            self._stats.errors_received += 1
+            if error.operation == "publish":
+                self._requests.fail_subject(error.subject, error)
+            else:
+                self._refused(error)
+        self._on_error(error)
+
+    def _refused(self, error: PermissionsViolation | SubscriptionRefused) -> None:
+        self._subscriptions.refuse(error)
+        self._requests.check(error)
+
+    # -- losing and coming back
+
+    def _on_lost(self, session: Session, error: AgentsError | None) -> None:
+        if session is not self.session:
+            return
+        self._release()
+        self._requests.fail_all(NotConnected(self.url))
+        self._fail_barriers(NotConnected(self.url))
+        if error is not None:
+            self._on_error(error)
+        if isinstance(error, AuthorizationError):
+            self.connector.refused(session.server, error)
+        if isinstance(error, SubscriptionRefused):
+            self._refused(error)
+        self._callbacks.call(self._options.disconnected_cb)
+        if self._options.allow_reconnect and self._status.value in LIVE:
+            self._come_back()
+        else:
+            self._callbacks.run(self._on_end())
+
+    def _release(self) -> None:
+        self.session = None
+        self._outbox.use(None)
+        self._subscriptions.release()
+
+    def _come_back(self) -> None:
+        self._status.set(Status.RECONNECTING)
+        if self._under_way is None and not self._away:
+            self._under_way = asyncio.get_running_loop().create_task(self._return())
+
+    async def _return(self) -> None:
+        """Try server after server until one answers or none is left."""
+        while self.session is None and self._status.value in LIVE:
+            session = await self.connector.again()
+            if session is None:
+                break
+            await self._use(session)
+        self._under_way = None
+        if self.session is None:
+            await self._on_end()
+        else:
+            self._stats.reconnects += 1
+            self._callbacks.call(self._options.reconnected_cb)
+
+    async def suspend(self) -> None:
+        """See `Bus.suspend`; without `allow_reconnect` nothing would come back: that stays."""
+        if self._away or not self._options.allow_reconnect or self._status.value not in LIVE:
+            return
+        self._away = True
+        await self._end_way()
+        session = self.session
+        if session is not None:
+            with suppress(RequestTimeout, NotConnected, ConnectionClosed):
+                await self.flush(CHECK_S)
+            self._on_lost(session, None)
+            await session.close()
+
+    def resume(self) -> None:
+        """See `Bus.resume`."""
+        if self._away:
+            self._away = False
+            if self._status.value in LIVE:
+                self.connector.hurry()  # it left by itself: that is no reason to wait
+                self._come_back()
+        elif self.session is None:
+            self.connector.hurry()
+        else:
+            self._callbacks.run(self._check(self.session))
+
+    async def _check(self, session: Session) -> None:
+        try:
+            await self.flush(CHECK_S)
+        except RequestTimeout:
+            reason = "stale connection: no answer to PING"
+            self._on_lost(session, TransportError(session.url, reason))
+            await session.close()
+        except (NotConnected, ConnectionClosed):
+            pass  # noticed meanwhile
+
+    async def close(self) -> None:
+        """End what is under way, what waits for the session, and the session."""
+        session, self.session = self.session, None
+        self._fail_barriers(ConnectionClosed(self.url))
+        await self._end_way()
+        await self._outbox.close()  # first, as it still uses the session
+        if session is not None:
+            await session.close()
+
+    async def _end_way(self) -> None:
+        task = self._under_way
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.wait([task])
+            self._under_way = None
+
+    # -- barriers
+
+    async def flush(self, timeout: float) -> None:
+        """See `Bus.flush`."""
+        if self._status.value is Status.CLOSED:
+            raise ConnectionClosed(self.url)
+        if self.session is None:
+            raise NotConnected(self.url)
+        barrier: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def answered(_: object) -> None:
+            if not barrier.done():
+                barrier.set_result(None)
+
+        async def step(session: Session) -> None:
+            if not barrier.done():
+                await session.written()
+                session.ping().add_done_callback(answered)
+
+        self._barriers.add(barrier)
+        try:
+            async with asyncio.timeout(timeout):
+                self._outbox.do(step)
+                await barrier
+        except TimeoutError:
+            raise RequestTimeout("PING", timeout) from None
+        finally:
+            self._barriers.discard(barrier)
+
+    def _fail_barriers(self, error: AgentsError) -> None:
+        """Nobody waits for an answer that can't come."""
+        for barrier in self._barriers:
+            if not barrier.done():
+                barrier.set_exception(error)
