@@ -159,7 +159,7 @@ class Link:
         if isinstance(error, SubscriptionRefused):
             self._refused(error)
         self._callbacks.call(self._options.disconnected_cb)
-        if self._options.allow_reconnect and self._status.value in LIVE:
+        if self._can_return:
             self._come_back()
         else:
             self._callbacks.run(self._on_end())
@@ -188,25 +188,43 @@ class Link:
             self._stats.reconnects += 1
             self._callbacks.call(self._options.reconnected_cb)
 
+    @property
+    def _can_return(self) -> bool:
+        """Whether it goes on with another session when this one is over."""
+        return self._options.allow_reconnect and self._status.value in LIVE
+
+    async def leave(self) -> None:
+        """Leave the server, after what was published has reached it, and connect anew.
+
+        One that does not answer within `CHECK_S` is left all the same.
+        """
+        session = self.session
+        if session is None or not self._can_return:
+            return
+        with suppress(RequestTimeout, NotConnected, ConnectionClosed):
+            await self.flush(CHECK_S)
+        if session is not self.session or not self._can_return:  # lost, or draining, meanwhile
+            return
+        self._outbox.use(None)  # what comes now waits for the next one
+        try:
+            await session.close()
+        finally:  # whoever cancels this gets the next session, too
+            self._on_lost(session, None)
+
     async def suspend(self) -> None:
         """See `Bus.suspend`; without `allow_reconnect` nothing would come back: that stays."""
-        if self._away or not self._options.allow_reconnect or self._status.value not in LIVE:
+        if self._away or not self._can_return:
             return
         self._away = True
         await self._end_way()
-        session = self.session
-        if session is not None:
-            with suppress(RequestTimeout, NotConnected, ConnectionClosed):
-                await self.flush(CHECK_S)
-            self._on_lost(session, None)
-            await session.close()
+        await self.leave()
 
     def resume(self) -> None:
         """See `Bus.resume`."""
         if self._away:
             self._away = False
-            if self._status.value in LIVE:
-                self.connector.hurry()  # it left by itself: that is no reason to wait
+            self.connector.hurry()  # it left by itself: that is no reason to wait
+            if self.session is None and self._status.value in LIVE:  # else it is still leaving
                 self._come_back()
         elif self.session is None:
             self.connector.hurry()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from agents_core.bus import (
     DONE,
@@ -96,6 +96,11 @@ class NatsPyBus:
         session = self._link.session
         return session.max_payload if session else MAX_PAYLOAD_DEFAULT
 
+    @property
+    def servers(self) -> list[str]:
+        """Every known server, without credentials, in the order of the next attempts."""
+        return self._link.connector.servers.urls
+
     def on_status(self, listener: Callable[[Status], None]) -> Callable[[], None]:
         """Call `listener` at each change of status, until the returned function is called."""
         return self._status.listen(listener)
@@ -114,6 +119,29 @@ class NatsPyBus:
         except AgentsError:
             await self.close()
             raise
+
+    def set_server_pool(self, servers: Sequence[str]) -> None:
+        """Replace the known servers, learned ones included, for reconnects from now on.
+
+        The connection that there is goes on; `force_reconnect` leaves it. As in nats-py (ADR-40).
+
+        Raises:
+            TransportError: none was given, or one is no URL of a server.
+            Unsupported: a scheme that no NATS server speaks.
+            ConnectionClosed: the bus is closed.
+        """
+        if self.status is Status.CLOSED:
+            raise ConnectionClosed(self.url)
+        self._link.connector.servers.replace(servers)
+
+    async def force_reconnect(self) -> None:
+        """Leave the server, after what was published has reached it, and connect anew.
+
+        To the next one of the pool; also to take up new credentials. Who waits for a reply is told
+        `NotConnected`. Does nothing while there is no connection, or with `allow_reconnect=False`.
+        A server that does not answer within `CHECK_S` is left all the same. As in nats-py (ADR-40).
+        """
+        await self._link.leave()
 
     async def suspend(self) -> None:
         """See `Bus.suspend`; without `allow_reconnect` it does nothing."""

@@ -155,6 +155,97 @@ async def test_away_is_nowhere_without_reconnects(nats_server: NatsServer) -> No
     await bus.close()
 
 
+async def test_leaves_a_server_that_does_not_answer(
+    own_nats_server: NatsServer, nats_server: NatsServer
+) -> None:
+    bus = NatsPyBus(Options(servers=[own_nats_server.url, nats_server.url], dont_randomize=True))
+    await bus.connect()
+    pid = int(own_nats_server.pid_path.read_text())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await bus.force_reconnect()
+        await reached(bus, Status.CONNECTED)
+        assert bus.url == nats_server.url
+        assert await bus.rtt() < 5
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await bus.close()
+
+
+async def test_keeps_the_order_of_what_is_published_while_it_leaves(
+    nats_server: NatsServer,
+) -> None:
+    bus, other = await opened(nats_server.url), await opened(nats_server.url)
+    subject = unique()
+    heard = await other.subscribe(subject)
+    await other.flush()
+    leaving = asyncio.ensure_future(bus.force_reconnect())
+    sent = 0
+    while bus.status is Status.CONNECTED or not leaving.done():
+        bus.publish(subject, b"%d" % sent)
+        sent += 1
+        await asyncio.sleep(0)
+    await reached(bus, Status.CONNECTED)
+    bus.publish(subject, b"%d" % sent)
+    for index in range(sent + 1):
+        assert int((await heard.next_msg(5)).data) == index
+    await bus.close()
+    await other.close()
+
+
+async def test_who_gives_up_leaving_comes_back_all_the_same(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = await opened(nats_server.url)
+    assert bus._link.session is not None
+    client, ending = bus._link.session._client, asyncio.Event()
+    close = client.close
+
+    async def hang() -> None:
+        ending.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await close()
+
+    monkeypatch.setattr(client, "close", hang)
+    leaving = asyncio.ensure_future(bus.force_reconnect())
+    await ending.wait()
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    await reached(bus, Status.CONNECTED)
+    assert await bus.rtt() < 5
+    assert bus.stats.reconnects == 1
+    await bus.close()
+
+
+async def test_ends_in_order_although_it_was_to_leave(nats_server: NatsServer) -> None:
+    bus = await opened(nats_server.url)
+    got: list[bytes] = []
+    subject = unique()
+    await bus.subscribe(subject, cb=lambda msg: got.append(msg.data))
+    for _ in range(100):
+        bus.publish(subject, b"x")
+    leaving = asyncio.ensure_future(bus.force_reconnect())
+    await asyncio.sleep(0)
+    await bus.drain()
+    await leaving
+    assert bus.status is Status.CLOSED
+    assert (len(got), bus.stats.reconnects) == (100, 0)
+
+
+async def test_called_back_while_it_leaves(nats_server: NatsServer) -> None:
+    bus = await opened(nats_server.url)
+    leaving = asyncio.ensure_future(bus.suspend())
+    await asyncio.sleep(0)
+    await bus.resume()
+    await leaving
+    await reached(bus, Status.CONNECTED)
+    assert await bus.rtt() < 5
+    assert bus.stats.reconnects == 1
+    await bus.close()
+
+
 async def test_a_request_under_way_fails_at_once(own_nats_server: NatsServer) -> None:
     bus = await opened(own_nats_server.url)
     await bus.subscribe("silent")
