@@ -23,6 +23,7 @@ from agents_core.errors import (
     Unsupported,
 )
 from agents_core.ids import unique
+from agents_core.nats.msg import Msg
 from agents_core.nats.options import Options
 from agents_server.nats_py import NatsPyBus
 from agents_server.nats_server import NatsServer, free_port
@@ -43,6 +44,18 @@ def running(server: NatsServer) -> Iterator[NatsServer]:
         yield server
     finally:
         server.stop()
+
+
+@contextmanager
+def silent(server: NatsServer) -> Iterator[None]:
+    """The server keeps its connections, and says nothing."""
+    pid = int(server.pid_path.read_text())
+    os.kill(pid, signal.SIGSTOP)
+    os.waitpid(pid, os.WUNTRACED)  # else it may still answer
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 async def reached(bus: NatsPyBus, status: Status) -> None:
@@ -115,13 +128,9 @@ async def test_a_loss_is_noticed_although_something_waits_to_be_written(
 
 async def test_a_hint_has_a_dead_server_noticed(own_nats_server: NatsServer) -> None:
     bus = await opened(own_nats_server.url)
-    pid = int(own_nats_server.pid_path.read_text())
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with silent(own_nats_server):
         await bus.resume()
         await reached(bus, Status.RECONNECTING)
-    finally:
-        os.kill(pid, signal.SIGCONT)
     await reached(bus, Status.CONNECTED)
     await bus.resume()
     await bus.close()
@@ -160,15 +169,11 @@ async def test_leaves_a_server_that_does_not_answer(
 ) -> None:
     bus = NatsPyBus(Options(servers=[own_nats_server.url, nats_server.url], dont_randomize=True))
     await bus.connect()
-    pid = int(own_nats_server.pid_path.read_text())
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with silent(own_nats_server):
         await bus.force_reconnect()
         await reached(bus, Status.CONNECTED)
         assert bus.url == nats_server.url
         assert await bus.rtt() < 5
-    finally:
-        os.kill(pid, signal.SIGCONT)
     await bus.close()
 
 
@@ -221,17 +226,24 @@ async def test_who_gives_up_leaving_comes_back_all_the_same(
 
 async def test_ends_in_order_although_it_was_to_leave(nats_server: NatsServer) -> None:
     bus = await opened(nats_server.url)
-    got: list[bytes] = []
+    handled: list[bytes] = []
+    may_go_on = asyncio.Event()
+
+    async def handle(msg: Msg) -> None:
+        await may_go_on.wait()
+        handled.append(msg.data)
+
     subject = unique()
-    await bus.subscribe(subject, cb=lambda msg: got.append(msg.data))
-    for _ in range(100):
-        bus.publish(subject, b"x")
+    await bus.subscribe(subject, cb=handle)
+    bus.publish(subject, b"slow")
     leaving = asyncio.ensure_future(bus.force_reconnect())
     await asyncio.sleep(0)
-    await bus.drain()
+    ending = asyncio.ensure_future(bus.drain())
     await leaving
+    may_go_on.set()
+    await ending
     assert bus.status is Status.CLOSED
-    assert (len(got), bus.stats.reconnects) == (100, 0)
+    assert (handled, bus.stats.reconnects) == ([b"slow"], 0)
 
 
 async def test_called_back_while_it_leaves(nats_server: NatsServer) -> None:
