@@ -10,7 +10,8 @@ from pathlib import Path
 from random import randrange
 
 from agents_core import nats
-from agents_core.bus import Status
+from agents_core.bus import Bus, Status
+from agents_server.nats_py import NatsPyBus
 from agents_server.nats_server import LOOPBACK, NatsServer, free_port
 
 
@@ -70,7 +71,7 @@ def reload(server: NatsServer, extra: str) -> None:
     tell(server, signal.SIGHUP)
 
 
-async def until(nc: nats.Client, *wanted: Status) -> None:
+async def until(nc: Bus, *wanted: Status) -> None:
     """Wait until the client has been in these states, in this order; the test's deadline bounds it.
 
     The state that it is in counts.
@@ -90,7 +91,7 @@ async def until(nc: nats.Client, *wanted: Status) -> None:
     remove()
 
 
-async def knows(nc: nats.Client, *urls: str) -> None:
+async def knows(nc: nats.Client | NatsPyBus, *urls: str) -> None:
     """Wait until the client knows of these servers and of no others."""
     while set(nc.servers) != set(urls):
         await asyncio.sleep(0.01)

@@ -17,6 +17,7 @@ from agents_core.errors import ConnectionClosed, NotConnected, TransportError, U
 from agents_core.nats.options import Options
 from agents_server.nats_py import NatsPyBus
 from agents_server.nats_server import NatsServer, free_port
+from tests.nats_cluster import cluster, knows, until
 
 pytestmark = pytest.mark.nats
 
@@ -45,17 +46,6 @@ async def connected(connect: Connect, *servers: str, **options: Any) -> AsyncIte
         yield client
     finally:
         await client.close()
-
-
-async def until(client: Either, *wanted: Status) -> None:
-    """Wait for one status after the other; the test's deadline bounds it."""
-    changes: asyncio.Queue[Status] = asyncio.Queue()
-    forget = client.on_status(changes.put_nowait)
-    now = client.status
-    for status in wanted:
-        while now is not status:
-            now = await changes.get()
-    forget()
 
 
 @pytest.fixture
@@ -193,3 +183,25 @@ async def test_another_pool_while_the_servers_are_gone(
         await until(client, Status.CONNECTED)
         assert client.url == other.url
         assert (await subscription.next_msg(5)).data == b"waits"
+
+
+@BOTH
+async def test_another_pool_in_place_of_what_the_cluster_said(
+    connect: Connect, tmp_path: Path
+) -> None:
+    """The next server says it again, as long as that is not ignored."""
+    with cluster(tmp_path) as servers:
+        urls = [server.url for server in servers]
+        async with connected(connect, urls[0]) as client:
+            await knows(client, *urls)
+            client.set_server_pool([urls[2]])
+            assert client.servers == [urls[2]]
+            await client.force_reconnect()
+            await until(client, Status.CONNECTED)
+            assert client.url == urls[2]
+            await knows(client, *urls)
+        async with connected(connect, urls[0], ignore_cluster_updates=True) as client:
+            client.set_server_pool([urls[1]])
+            await client.force_reconnect()
+            await until(client, Status.CONNECTED)
+            assert (client.url, client.servers) == (urls[1], [urls[1]])
