@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from agents_core import AgentRef, Child, Supervisor, modules
 from agents_core.errors import (
@@ -164,7 +165,8 @@ async def replaces_a_host_that_hangs(kit: Kit) -> None:
 
 async def replaces_a_host_without_memory(kit: Kit) -> None:
     """Before it takes everybody else's."""
-    adder, elsewhere = await kit.spawn(Adder), await kit.spawn(Adder, host="b")
+    small = replace(kit.host("small"), heap=192 * 1024**2)  # full before it is missed for being busy
+    adder, elsewhere = await kit.spawn(Adder, host=small), await kit.spawn(Adder, host="b")
     await adder.ask(Increase(5), ASK_S)
     exhausted = kit.exhaust(adder)
     with raises(RemoteError):
