@@ -165,7 +165,7 @@ async def replaces_a_host_that_hangs(kit: Kit) -> None:
 
 async def replaces_a_host_without_memory(kit: Kit) -> None:
     """Before it takes everybody else's."""
-    small = replace(kit.host("small"), heap=192 * 1024**2)  # full before it is missed for being busy
+    small = replace(kit.host("small"), heap=192 * 1024**2)  # full before it is missed
     adder, elsewhere = await kit.spawn(Adder, host=small), await kit.spawn(Adder, host="b")
     await adder.ask(Increase(5), ASK_S)
     exhausted = kit.exhaust(adder)
