@@ -14,6 +14,10 @@ from agents_core import jsonvalue
 from agents_core.errors import EncodeError, InvalidMessage
 from agents_core.jsonvalue import DEPTH_MAX
 
+PAYLOAD_DEPTH_MAX = DEPTH_MAX - 1
+"""Nested containers in what a message carries: the message around it is one more."""
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 _known: dict[str, type] = {}
 _read = json.JSONDecoder().decode
 
@@ -40,8 +44,9 @@ def encode(value: object) -> tuple[str, Any]:
     """
     if isinstance(value, Encoded):
         return value.name, value.plain()
-    name = type(value).__name__ if is_dataclass(value) else ""
-    return name, _plain(value, DEPTH_MAX)
+    kind = type(value)
+    name = kind.__name__ if is_dataclass(kind) else ""
+    return name, _plain(value, PAYLOAD_DEPTH_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class Encoded:
         if isinstance(value, Encoded):
             return value
         name, plain = encode(value)
-        return cls(name, b"" if plain is None else jsonvalue.dumps(plain))
+        return cls(name, b"" if plain is None else jsonvalue.write(plain))
 
     def plain(self) -> Any:
         """The JSON value. It was checked when it was made, by this project's own code."""
@@ -83,24 +88,24 @@ class Encoded:
 
 
 def _plain(value: object, depth: int) -> Any:
-    if depth < 0:
-        raise EncodeError(type(value).__name__, f"nested deeper than {DEPTH_MAX}")
-    if value is None or (
-        isinstance(value, str | int | float | bool) and not isinstance(value, Enum)
-    ):
+    kind = type(value)
+    if kind in _SCALARS:
         return value
     if isinstance(value, Enum):
-        return _plain(value.value, depth - 1)
-    if is_dataclass(value) and not isinstance(value, type):
-        made = [field.name for field in fields(value) if field.init]
-        return {name: _plain(getattr(value, name), depth - 1) for name in made}
+        return _plain(value.value, depth)
+    if isinstance(value, str | int | float):
+        return value
+    if depth == 0:
+        raise EncodeError(kind.__name__, f"nested deeper than {PAYLOAD_DEPTH_MAX}")
+    if is_dataclass(kind):
+        return {name: _plain(getattr(value, name), depth - 1) for name in _made(kind)}
     if isinstance(value, dict):
         if wrong := [key for key in value if not isinstance(key, str)]:
             raise EncodeError(type(wrong[0]).__name__, "an object's names are strings")
         return {key: _plain(item, depth - 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item, depth - 1) for item in value]
-    raise EncodeError(type(value).__name__, "not a dataclass and not JSON")
+    raise EncodeError(kind.__name__, "not a dataclass and not JSON")
 
 
 def decode(kind: Any, value: Any) -> Any:
@@ -113,8 +118,10 @@ def decode(kind: Any, value: Any) -> Any:
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
-    while hasattr(kind, "__supertype__"):
-        kind = kind.__supertype__  # a NewType is what it was made from
+    if is_dataclass(kind):
+        return _dataclass(kind, value, where)
+    if hasattr(kind, "__supertype__"):  # a NewType is what it was made from
+        return _build(kind.__supertype__, value, where)
     if kind is Any or kind is object:
         return value
     origin = get_origin(kind)
@@ -124,8 +131,6 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         return _one_of(get_args(kind), value, where)
     if origin is not None:
         return _container(origin, get_args(kind), value, where)
-    if is_dataclass(kind):
-        return _dataclass(kind, value, where)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(_one_of([member.value for member in kind], value, where))
     return _scalar(kind, value, where)
@@ -181,20 +186,20 @@ def _dataclass(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise InvalidMessage(f"{where} is not an object")
     try:
-        hints = _hints(kind)
+        hints, required = _shape(kind)
     except NameError as error:
         raise InvalidMessage(f"the annotations of {where} can't be read: {error}") from None
-    wanted = {field.name: field for field in fields(kind) if field.init}
-    if unknown := sorted(set(value) - set(wanted)):
-        raise InvalidMessage(f"{where} has no field {', '.join(unknown)}")
-    missing = [
-        name
-        for name, field in wanted.items()
-        if name not in value and field.default is MISSING and field.default_factory is MISSING
-    ]
-    if missing:
+    names = value.keys()
+    if not names <= hints.keys():
+        raise InvalidMessage(f"{where} has no field {', '.join(sorted(names - hints.keys()))}")
+    if not names >= required:
+        missing = [name for name in hints if name in required and name not in names]
         raise InvalidMessage(f"{where} lacks {', '.join(missing)}")
-    built = {k: _build(hints[k], item, f"{where}.{k}") for k, item in value.items()}
+    built = {
+        # What has the very type that is asked for, as most fields do, is plain JSON.
+        name: item if type(item) is hints[name] else _build(hints[name], item, f"{where}.{name}")
+        for name, item in value.items()
+    }
     try:
         return kind(**built)
     except Exception as error:  # its own checks, in __post_init__
@@ -202,5 +207,23 @@ def _dataclass(kind: Any, value: Any, where: str) -> Any:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _made(kind: type) -> tuple[str, ...]:
+    """The fields that a dataclass is made from."""
+    return tuple(field.name for field in fields(kind) if field.init)
+
+
+@cache
+def _shape(kind: type) -> tuple[dict[str, Any], frozenset[str]]:
+    """The annotations of these fields, and those of them that have no default.
+
+    Raises:
+        NameError: an annotation names what is not there.
+    """
+    hints = get_type_hints(kind)
+    optional = {
+        field.name
+        for field in fields(kind)
+        if field.default is not MISSING or field.default_factory is not MISSING
+    }
+    made = _made(kind)
+    return {name: hints[name] for name in made}, frozenset(made) - optional

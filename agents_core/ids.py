@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from typing import NewType
 
 from agents_core.errors import InvalidAgentId
@@ -15,7 +15,8 @@ ID_CHARS_MAX = 128
 """A subject's token may be longer; a longer id is a mistake more often than a name."""
 
 _ID = re.compile(rf"[A-Za-z0-9_-]{{1,{ID_CHARS_MAX}}}")
-_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_ALPHABET = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_LETTERS = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
 
 
 def agent_id(value: str) -> AgentId:
@@ -30,9 +31,11 @@ def agent_id(value: str) -> AgentId:
 
 
 def unique(length: int = 22) -> str:
-    """A fresh random token of letters and digits; 22 of them hold 130 bits, as a NATS NUID does.
+    """A fresh random token of letters and digits; 22 of them hold 124 bits at least.
 
     Drawn from the system's randomness at every call: nothing that a memory snapshot of the
-    interpreter could repeat (facts: two tabs restored from one snapshot must not share an id).
+    interpreter could repeat (facts: two tabs restored from one snapshot must not share an id). In
+    one draw, as every message has such an id. That 256 is no multiple of 62 makes eight characters
+    a quarter more likely than the others.
     """
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+    return os.urandom(length).translate(_LETTERS).decode()

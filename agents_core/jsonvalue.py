@@ -25,7 +25,9 @@ _LONG_INT = b"0" * (INT_DIGITS_MAX + 1)
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
-_write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_encode = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+).encode  # `check_depth` finds circles
 
 
 def dumps(value: object) -> bytes:
@@ -36,8 +38,17 @@ def dumps(value: object) -> bytes:
             lone surrogate, too deep, an integer too long.
     """
     check_depth(value)
+    return write(value)
+
+
+def write(value: object) -> bytes:
+    """The same as `dumps` for a value that would pass `check_depth`, as who made it knows.
+
+    Raises:
+        EncodeError: see `dumps`.
+    """
     try:
-        data = _write(value).encode()
+        data = _encode(value).encode()
     except UnicodeEncodeError:
         raise EncodeError(type(value).__name__, "text with a lone surrogate") from None
     except (TypeError, ValueError, RecursionError) as error:
@@ -59,9 +70,7 @@ def loads(data: bytes) -> Any:
     """
     _check_brackets(data)
     try:
-        return json.loads(
-            data.decode(), object_pairs_hook=_unique, parse_int=_int, parse_constant=_constant
-        )
+        return _read(data.decode())
     except ValueError as error:
         raise InvalidMessage(f"not JSON: {error}") from None
 
@@ -125,3 +134,6 @@ def _int(text: str) -> int:
 
 def _constant(text: str) -> float:
     raise ValueError(f"{text} is not a JSON number")
+
+
+_read = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_int, parse_constant=_constant).decode

@@ -57,8 +57,8 @@ class Message:
         """
         if not isinstance(data, dict) or "payload" not in data:
             raise InvalidMessage('a message is an object with a "payload"')
-        if unknown := sorted(set(data) - FIELDS):
-            raise InvalidMessage(f"unknown fields {unknown}")
+        if not data.keys() <= FIELDS:
+            raise InvalidMessage(f"unknown fields {sorted(data.keys() - FIELDS)}")
         identity, timestamp = data.get("id") or unique(), data.get("timestamp") or time.time()
         origin = data.get("from") or sender
         if not isinstance(identity, str) or not isinstance(origin, str):

@@ -201,7 +201,7 @@ class RemoteReply:
 
 def _encode(message: Message, payload: Any) -> tuple[bytes, dict[str, str]]:
     name, message.payload = codec.encode(payload)
-    return jsonvalue.dumps(message.to_json()), {TYPE_HEADER: name} if name else {}
+    return jsonvalue.write(message.to_json()), {TYPE_HEADER: name} if name else {}
 
 
 def _decode(msg: Msg, agent: str) -> Any:

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents_core import codec, jsonvalue
-from agents_core.codec import Encoded
+from agents_core.codec import PAYLOAD_DEPTH_MAX, Encoded
 from agents_core.errors import EncodeError, InvalidMessage
-from agents_core.jsonvalue import DEPTH_MAX
 
 Name = NewType("Name", str)
 Nickname = NewType("Nickname", Name)
@@ -27,6 +26,10 @@ class Colour(enum.Enum):
 
 class Level(enum.IntEnum):
     LOW = 1
+
+
+class Word(str):
+    """Text with a type of its own."""
 
 
 @dataclass
@@ -84,6 +87,7 @@ def test_plain_json_has_no_type_name() -> None:
     assert codec.encode(value) == ("", value)
     assert codec.encode(Colour.RED) == ("", "red")
     assert codec.encode([Level.LOW]) == ("", [1])
+    assert codec.encode({"a": Word("x")}) == ("", {"a": "x"})
     assert codec.encode((1, [Point(1)])) == ("", [1, [{"x": 1, "y": 0.0}]])
 
 
@@ -104,7 +108,7 @@ def test_what_has_no_json_form_is_refused(value: Any) -> None:
 
 def test_depth_is_bounded() -> None:
     deep: Any = 1
-    for _ in range(DEPTH_MAX):
+    for _ in range(PAYLOAD_DEPTH_MAX):
         deep = [deep]
     codec.encode(deep)
     with pytest.raises(EncodeError, match="deeper"):

@@ -28,3 +28,4 @@ def test_tokens_are_distinct_and_may_be_ids() -> None:
     assert len(tokens) == 1000
     assert {len(agent_id(token)) for token in tokens} == {22}
     assert len(unique(5)) == 5
+    assert len(set("".join(tokens))) == 62

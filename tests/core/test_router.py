@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agents_core import Agent, Node, connect, jsonvalue, on, router
+from agents_core.codec import PAYLOAD_DEPTH_MAX
 from agents_core.errors import EncodeError, MailboxFull, MaxPayloadExceeded, RemoteError
 from agents_core.exit import MESSAGE_CHARS_MAX
 from agents_core.nats.msg import Msg
@@ -42,6 +43,19 @@ async def test_types_travel_in_a_header() -> None:
         assert jsonvalue.loads(msg.data)["payload"] == 5
         msg = await node.bus.request(TO, b'{"payload": "total"}')
         assert msg.headers["Acore-Type"] == "Total"
+
+
+async def test_a_message_as_deep_as_may_be_arrives_and_a_deeper_one_is_not_sent() -> None:
+    first, second = pair()
+    async with first as one, second as two:
+        await one.spawn(Counter, "c")
+        deep: Any = []
+        for _ in range(PAYLOAD_DEPTH_MAX - 2):
+            deep = [deep]
+        echo = {"type": "echo", "deep": deep}
+        assert await two.agent("c").ask(echo) == {"deep": deep}
+        with pytest.raises(EncodeError, match="deeper"):
+            two.agent("c").tell({"deep": [deep]})
 
 
 @pytest.mark.parametrize(
