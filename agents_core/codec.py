@@ -7,7 +7,7 @@ import types
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
-from functools import cache
+from functools import lru_cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from agents_core import jsonvalue
@@ -16,6 +16,9 @@ from agents_core.jsonvalue import DEPTH_MAX
 
 PAYLOAD_DEPTH_MAX = DEPTH_MAX - 1
 """Nested containers in what a message carries: the message around it is one more."""
+
+KINDS_MAX = 1024
+"""Message types whose fields are remembered; a notebook makes new ones with every run of a cell."""
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _known: dict[str, type] = {}
@@ -206,13 +209,13 @@ def _dataclass(kind: Any, value: Any, where: str) -> Any:
         raise InvalidMessage(f"{where}: {error}") from error
 
 
-@cache
+@lru_cache(KINDS_MAX)
 def _made(kind: type) -> tuple[str, ...]:
     """The fields that a dataclass is made from."""
     return tuple(field.name for field in fields(kind) if field.init)
 
 
-@cache
+@lru_cache(KINDS_MAX)
 def _shape(kind: type) -> tuple[dict[str, Any], frozenset[str]]:
     """The annotations of these fields, and those of them that have no default.
 
