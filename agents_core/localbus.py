@@ -26,7 +26,7 @@ from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
 from agents_core.nats.requests import Requests
 from agents_core.nats.status import StatusHolder
 from agents_core.nats.subject import check_subject, check_word, matches
-from agents_core.nats.subscription import Subscription
+from agents_core.nats.subscription import Bounds, Subscription
 from agents_core.timers import Timers
 
 IN_FLIGHT_MAX = 65_536
@@ -202,10 +202,8 @@ class LocalBus:
             subject,
             queue,
             cb,
-            max_msgs=max_msgs,
-            pending_msgs_limit=pending_msgs_limit,
-            pending_bytes_limit=pending_bytes_limit,
-            pending_policy=pending_policy,
+            max_msgs,
+            Bounds(pending_msgs_limit, pending_bytes_limit, pending_policy),
             on_unsub=_unsub,
             on_end=self._forget,
             flush=self._hub.barrier,

@@ -43,7 +43,7 @@ from agents_core.nats.parser import Arrival, Err, Info
 from agents_core.nats.requests import Requests
 from agents_core.nats.status import StatusChanges, StatusHolder
 from agents_core.nats.subject import check_subject
-from agents_core.nats.subscription import Subscription
+from agents_core.nats.subscription import Bounds, Subscription
 from agents_core.nats.subscriptions import Subscriptions
 from agents_core.timers import Timers
 
@@ -330,15 +330,8 @@ class Client:
         """See `Bus.subscribe`."""
         if self._status.value not in LIVE:
             raise ConnectionClosed(self.url)
-        return self._subscriptions.add(
-            subject,
-            queue,
-            cb,
-            max_msgs=max_msgs,
-            pending_msgs_limit=pending_msgs_limit,
-            pending_bytes_limit=pending_bytes_limit,
-            pending_policy=pending_policy,
-        )
+        bounds = Bounds(pending_msgs_limit, pending_bytes_limit, pending_policy)
+        return self._subscriptions.add(subject, queue, cb, max_msgs, bounds)
 
     # -- barriers and ending
 

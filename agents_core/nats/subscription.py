@@ -9,6 +9,7 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from operator import length_hint
 from typing import cast, get_args
 
@@ -40,6 +41,25 @@ STATUS_BYTES_MAX = 1024 * 1024
 POLICIES = get_args(PendingPolicy)
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What may wait for a slow reader, and what becomes of more; see `Bus.subscribe`.
+
+    Raises:
+        Unsupported: there is no such policy.
+    """
+
+    pending_msgs_limit: int = PENDING_MSGS_LIMIT
+    pending_bytes_limit: int = PENDING_BYTES_LIMIT
+    pending_policy: PendingPolicy = "drop_new"
+
+    def __post_init__(self) -> None:
+        if self.pending_policy not in POLICIES:
+            wrong = f"the policy {self.pending_policy!r} for slow readers"
+            instead = f"use one of {', '.join(POLICIES)}; who must not lose any pulls from a stream"
+            raise Unsupported(wrong, instead)
+
+
 class Subscription:
     """One subscription of one bus.
 
@@ -48,30 +68,23 @@ class Subscription:
         queue: its queue group, or empty.
         cb: called with each message; without it, messages wait for `next_msg` or `async for`.
         max_msgs: ends by itself after so many messages; 0 for never.
-        pending_msgs_limit: messages kept for a slow reader.
-        pending_bytes_limit: the same in bytes of payload and headers.
-        pending_policy: what becomes of those beyond it; what is dropped is counted.
+        bounds: what is kept for a slow reader; what is dropped is counted.
         on_unsub: tells the bus to stop sending, at once (0) or after so many messages; what is
             under way still arrives.
         on_end: tells the bus to forget this subscription.
         flush: the bus's barrier, for `drain`.
         on_error: told about a slow consumer and about what a callback raises.
         stats: the bus's counters; dropped messages are counted there too.
-
-    Raises:
-        Unsupported: there is no such policy.
     """
 
     def __init__(
         self,
         subject: str,
-        queue: str = "",
-        cb: Callback | None = None,
+        queue: str,
+        cb: Callback | None,
+        max_msgs: int,
+        bounds: Bounds,
         *,
-        max_msgs: int = 0,
-        pending_msgs_limit: int = PENDING_MSGS_LIMIT,
-        pending_bytes_limit: int = PENDING_BYTES_LIMIT,
-        pending_policy: PendingPolicy = "drop_new",
         sid: bytes = b"",
         on_unsub: Callable[[Subscription, int], None],
         on_end: Callable[[Subscription], None],
@@ -79,9 +92,6 @@ class Subscription:
         on_error: Callable[[Exception], None],
         stats: Stats,
     ) -> None:
-        if pending_policy not in POLICIES:
-            instead = f"use one of {', '.join(POLICIES)}; who must not lose any pulls from a stream"
-            raise Unsupported(f"the policy {pending_policy!r} for slow readers", instead)
         self.subject = subject
         self.queue = queue
         self.sid = sid
@@ -94,9 +104,9 @@ class Subscription:
         self._cb = cb
         inline = cb is not None and not inspect.iscoroutinefunction(cb)
         self._take_in = cast("Callable[[Msg], object]", cb) if inline else self._keep
-        self._msgs_limit = pending_msgs_limit
-        self._bytes_limit = pending_bytes_limit
-        self._policy = pending_policy
+        self._msgs_limit = bounds.pending_msgs_limit
+        self._bytes_limit = bounds.pending_bytes_limit
+        self._policy = bounds.pending_policy
         self._on_unsub, self._on_end = on_unsub, on_end
         self._flush, self._on_error, self._stats = flush, on_error, stats
         self._pending: deque[Msg] = deque()

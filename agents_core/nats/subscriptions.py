@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Set
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from agents_core.bus import Callback, PendingPolicy, Stats
+from agents_core.bus import Callback, Stats
 from agents_core.errors import PermissionsViolation, ServerError
 from agents_core.nats import commands
 from agents_core.nats.connection import Connection
 from agents_core.nats.subject import check_subject, check_word
-from agents_core.nats.subscription import Subscription
+from agents_core.nats.subscription import Bounds, Subscription
 
 if TYPE_CHECKING:
     from agents_core.bus import Subscription as Interest
@@ -46,11 +46,8 @@ class Subscriptions(dict[bytes, Subscription]):
         subject: str,
         queue: str,
         cb: Callback | None,
-        *,
         max_msgs: int,
-        pending_msgs_limit: int,
-        pending_bytes_limit: int,
-        pending_policy: PendingPolicy,
+        bounds: Bounds,
     ) -> Subscription:
         """Begin one; see `Bus.subscribe`."""
         check_subject(subject, wildcards=True)
@@ -61,10 +58,8 @@ class Subscriptions(dict[bytes, Subscription]):
             subject,
             queue,
             cb,
-            max_msgs=max_msgs,
-            pending_msgs_limit=pending_msgs_limit,
-            pending_bytes_limit=pending_bytes_limit,
-            pending_policy=pending_policy,
+            max_msgs,
+            bounds,
             sid=b"%d" % self._last_sid,
             on_unsub=self._unsub,
             on_end=self._forget,

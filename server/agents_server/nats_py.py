@@ -31,7 +31,7 @@ from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
 from agents_core.nats.requests import Requests
 from agents_core.nats.status import StatusHolder
 from agents_core.nats.subject import check_subject, check_word
-from agents_core.nats.subscription import Subscription
+from agents_core.nats.subscription import Bounds, Subscription
 from agents_core.timers import Timers
 from agents_server.nats_link import Link
 from agents_server.nats_message import check_text, single
@@ -205,15 +205,8 @@ class NatsPyBus:
             check_text(text)
         if self.status not in LIVE:
             raise ConnectionClosed(self.url)
-        return await self._subscriptions.add(
-            subject,
-            queue,
-            cb,
-            max_msgs=max_msgs,
-            pending_msgs_limit=pending_msgs_limit,
-            pending_bytes_limit=pending_bytes_limit,
-            pending_policy=pending_policy,
-        )
+        bounds = Bounds(pending_msgs_limit, pending_bytes_limit, pending_policy)
+        return await self._subscriptions.add(subject, queue, cb, max_msgs, bounds)
 
     # -- requests and the rest
 

@@ -10,10 +10,10 @@ from weakref import WeakSet
 from nats import errors as native
 from nats.aio.msg import Msg as NativeMsg
 
-from agents_core.bus import Callback, PendingPolicy, Stats
+from agents_core.bus import Callback, Stats
 from agents_core.errors import PermissionsViolation, SubscriptionRefused
 from agents_core.nats.msg import Msg
-from agents_core.nats.subscription import Subscription
+from agents_core.nats.subscription import Bounds, Subscription
 from agents_server.nats_message import raw_headers
 from agents_server.nats_outbox import Outbox
 from agents_server.nats_session import Interest, Session
@@ -49,21 +49,16 @@ class Subscriptions(dict[Subscription, Interest | None]):
         subject: str,
         queue: str,
         cb: Callback | None,
-        *,
         max_msgs: int,
-        pending_msgs_limit: int,
-        pending_bytes_limit: int,
-        pending_policy: PendingPolicy,
+        bounds: Bounds,
     ) -> Subscription:
         """Begin one; see `Bus.subscribe`."""
         subscription = Subscription(
             subject,
             queue,
             cb,
-            max_msgs=max_msgs,
-            pending_msgs_limit=pending_msgs_limit,
-            pending_bytes_limit=pending_bytes_limit,
-            pending_policy=pending_policy,
+            max_msgs,
+            bounds,
             on_unsub=self._unsub,
             on_end=self._forget,
             flush=self._bus.flush,

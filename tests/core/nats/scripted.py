@@ -11,7 +11,7 @@ from typing import Any
 from agents_core import nats
 from agents_core.bus import Stats, Status
 from agents_core.nats.msg import Msg
-from agents_core.nats.subscription import Subscription
+from agents_core.nats.subscription import Bounds, Subscription
 from agents_core.testing.server import ScriptedServer, Session
 
 
@@ -75,7 +75,7 @@ def unhandled() -> Iterator[list[BaseException]]:
 class Source:
     """A subscription without a bus: `deliver` to it, and see what it asks of a bus."""
 
-    def __init__(self, cb: Any = None, **options: Any) -> None:
+    def __init__(self, cb: Any = None, max_msgs: int = 0, **bounds: Any) -> None:
         self.asked: list[object] = []
         self.errors: list[Exception] = []
         self.flushed = asyncio.Event()
@@ -83,13 +83,15 @@ class Source:
         self.stats = Stats()
         self.subscription = Subscription(
             "a",
-            cb=cb,
+            "",
+            cb,
+            max_msgs,
+            Bounds(**bounds),
             on_unsub=lambda _, limit: self.asked.append(limit),
             on_end=lambda _: self.asked.append("end"),
             flush=self.flushed.wait,
             on_error=self.errors.append,
             stats=self.stats,
-            **options,
         )
 
     def deliver(self, *payloads: bytes) -> None:
