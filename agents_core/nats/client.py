@@ -44,7 +44,7 @@ from agents_core.nats.requests import Requests
 from agents_core.nats.status import StatusChanges, StatusHolder
 from agents_core.nats.subject import check_subject
 from agents_core.nats.subscription import Bounds, Subscription
-from agents_core.nats.subscriptions import Subscriptions
+from agents_core.nats.subscriptions import ClientSubscriptions
 from agents_core.timers import Timers
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Client:
         check_subject(self._inbox)
         self._targets = loose_targets if options.skip_subject_validation else strict_targets
         self._outbox = Outbox(options.pending_size, self._stats)
-        self._subscriptions = Subscriptions(self.flush, self._report, self._stats)
+        self._subscriptions = ClientSubscriptions(self.flush, self._report, self._stats)
         self._requests = Requests(self, self._inbox, self._timers)
         self._link = Link(
             self,

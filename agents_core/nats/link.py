@@ -27,7 +27,7 @@ from agents_core.nats.parser import Arrival
 from agents_core.nats.requests import Requests
 from agents_core.nats.servers import Server
 from agents_core.nats.status import StatusHolder
-from agents_core.nats.subscriptions import Subscriptions
+from agents_core.nats.subscriptions import ClientSubscriptions
 from agents_core.timers import Timers
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Link:
         timers: Timers,
         callbacks: Callbacks,
         outbox: Outbox,
-        subscriptions: Subscriptions,
+        subscriptions: ClientSubscriptions,
         requests: Requests,
         on_arrival: Callable[[Connection, Arrival], None],
         on_error: Callable[[Exception], None],

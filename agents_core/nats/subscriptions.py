@@ -1,7 +1,8 @@
-"""What one client is subscribed to, over all its connections."""
+"""What one bus is subscribed to, over all its connections."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Set
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -17,16 +18,13 @@ if TYPE_CHECKING:
     from agents_core.bus import Subscription as Interest
 
 
-class Subscriptions(dict[bytes, Subscription]):
-    """The subscriptions of a client by the id that the server names with each message.
+class Subscriptions(dict[bytes, Subscription], ABC):
+    """Those that have not ended, by id, oldest first; how a server hears of them is the bus's.
 
     Args:
-        flush: the client's barrier.
+        flush: the bus's barrier.
         on_error: told about slow consumers and about what a callback raises.
-        stats: the client's counters.
-
-    Attributes:
-        connection: where they are registered; None while there is none.
+        stats: the bus's counters.
     """
 
     def __init__(
@@ -36,20 +34,14 @@ class Subscriptions(dict[bytes, Subscription]):
         stats: Stats,
     ) -> None:
         super().__init__()
-        self.connection: Connection | None = None
         self._flush, self._on_error, self._stats = flush, on_error, stats
         self._made: WeakSet[Subscription] = WeakSet()  # ended ones too: a callback may still run
         self._last_sid = 0
 
-    def add(
-        self,
-        subject: str,
-        queue: str,
-        cb: Callback | None,
-        max_msgs: int,
-        bounds: Bounds,
+    def _make(
+        self, subject: str, queue: str, cb: Callback | None, max_msgs: int, bounds: Bounds
     ) -> Subscription:
-        """Begin one; see `Bus.subscribe`."""
+        """One more, that no server knows yet; see `Bus.subscribe`."""
         check_subject(subject, wildcards=True)
         if queue:
             check_word(queue)
@@ -69,57 +61,14 @@ class Subscriptions(dict[bytes, Subscription]):
         )
         self[subscription.sid] = subscription
         self._made.add(subscription)
-        if self.connection is not None:
-            self._register(self.connection, subscription)
         return subscription
 
-    # -- connections
-
-    def register(self, connection: Connection, known: Set[bytes] = frozenset()) -> None:
-        """Tell a new connection's server about all of them, but for those that it knows."""
-        self.connection = connection
-        for sid in known - self.keys():  # ended meanwhile
-            connection.command(commands.unsub(sid))
-        for subscription in list(self.values()):
-            if subscription.sid not in known:
-                self._register(connection, subscription)
-
-    def share(self, connection: Connection, replies: Interest | None) -> set[bytes]:
-        """Tell another server, too, about those that two may serve at once.
-
-        Of a queue group one member gets each message, and only the first reply counts.
-        Returns their ids.
-        """
-        shared = set()
-        for subscription in list(self.values()):
-            if (subscription.queue or subscription is replies) and not subscription.max_msgs:
-                self._register(connection, subscription)
-                shared.add(subscription.sid)
-        return shared
-
-    def withdraw(self) -> None:
-        """Have the server send no more for any of them; they go on on another connection."""
-        for subscription in self.values():
-            self._unsub(subscription, 0)
-
-    def _register(self, connection: Connection, subscription: Subscription) -> None:
-        """SUB, and for one that ends by itself the count that is left: the server's begins anew."""
-        sid = subscription.sid
-        subscription.registered = subscription.received
-        connection.command(commands.sub(subscription.subject, sid, subscription.queue))
-        if subscription.max_msgs:
-            connection.command(commands.unsub(sid, subscription.max_msgs - subscription.received))
-
+    @abstractmethod
     def _unsub(self, subscription: Subscription, limit: int) -> None:
-        """UNSUB, at once or after `limit` messages, of which the server counts its own."""
-        if self.connection is not None:
-            left = limit - subscription.registered if limit else 0
-            self.connection.command(commands.unsub(subscription.sid, left))
+        """Have the server send no more, at once or after `limit` messages since it began."""
 
     def _forget(self, subscription: Subscription) -> None:
-        self.pop(subscription.sid, None)
-
-    # -- endings
+        del self[subscription.sid]
 
     def refuse(self, error: ServerError) -> None:
         """The server refused one: end it, so that its reader hears why and it is not asked again.
@@ -162,3 +111,63 @@ class Subscriptions(dict[bytes, Subscription]):
             subscription.discard()
         for subscription in list(self._made):
             subscription.stop()
+
+
+class ClientSubscriptions(Subscriptions):
+    """Those of our own client, whose connection takes commands at once.
+
+    Attributes:
+        connection: where they are registered; None while there is none.
+    """
+
+    connection: Connection | None = None
+
+    def add(
+        self, subject: str, queue: str, cb: Callback | None, max_msgs: int, bounds: Bounds
+    ) -> Subscription:
+        """Begin one; see `Bus.subscribe`."""
+        subscription = self._make(subject, queue, cb, max_msgs, bounds)
+        if self.connection is not None:
+            self._register(self.connection, subscription)
+        return subscription
+
+    def register(self, connection: Connection, known: Set[bytes] = frozenset()) -> None:
+        """Tell a new connection's server about all of them, but for those that it knows."""
+        self.connection = connection
+        for sid in known - self.keys():  # ended meanwhile
+            connection.command(commands.unsub(sid))
+        for subscription in list(self.values()):
+            if subscription.sid not in known:
+                self._register(connection, subscription)
+
+    def share(self, connection: Connection, replies: Interest | None) -> set[bytes]:
+        """Tell another server, too, about those that two may serve at once.
+
+        Of a queue group one member gets each message, and only the first reply counts.
+        Returns their ids.
+        """
+        shared = set()
+        for subscription in list(self.values()):
+            if (subscription.queue or subscription is replies) and not subscription.max_msgs:
+                self._register(connection, subscription)
+                shared.add(subscription.sid)
+        return shared
+
+    def withdraw(self) -> None:
+        """Have the server send no more for any of them; they go on on another connection."""
+        for subscription in self.values():
+            self._unsub(subscription, 0)
+
+    def _register(self, connection: Connection, subscription: Subscription) -> None:
+        """SUB, and for one that ends by itself the count that is left: the server's begins anew."""
+        sid = subscription.sid
+        subscription.registered = subscription.received
+        connection.command(commands.sub(subscription.subject, sid, subscription.queue))
+        if subscription.max_msgs:
+            connection.command(commands.unsub(sid, subscription.max_msgs - subscription.received))
+
+    def _unsub(self, subscription: Subscription, limit: int) -> None:
+        """UNSUB, at once or after `limit` messages, of which the server counts its own."""
+        if self.connection is not None:
+            left = limit - subscription.registered if limit else 0
+            self.connection.command(commands.unsub(subscription.sid, left))

@@ -267,6 +267,7 @@ async def drains(one: Bus, other: Bus) -> None:
         taken.append(msg.data)
 
     await other.subscribe(subject, cb=take)
+    waiting = await other.subscribe(subject)
     await other.flush()
     other.on_status(seen.append)
     for _ in range(100):
@@ -274,6 +275,7 @@ async def drains(one: Bus, other: Bus) -> None:
     await one.flush()
     await other.drain()
     assert len(taken) == 100, f"{len(taken)} of 100 were handled"
+    assert len([msg async for msg in waiting]) == 100, "what waits is still there"
     assert seen == [Status.DRAINING, Status.CLOSED], f"{seen}"
     await other.drain()
 

@@ -30,7 +30,7 @@ from agents_core.nats.servers import Server
 from agents_core.nats.status import StatusHolder
 from agents_server.nats_outbox import Outbox
 from agents_server.nats_session import Session
-from agents_server.nats_subscriptions import Subscriptions
+from agents_server.nats_subscriptions import NatsPySubscriptions
 
 
 class Link:
@@ -61,7 +61,7 @@ class Link:
         stats: Stats,
         callbacks: Callbacks,
         outbox: Outbox,
-        subscriptions: Subscriptions,
+        subscriptions: NatsPySubscriptions,
         requests: Requests,
         on_error: Callable[[Exception], None],
         on_end: Callable[[], Awaitable[None]],

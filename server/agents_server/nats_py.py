@@ -30,13 +30,13 @@ from agents_core.nats.options import Options
 from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
 from agents_core.nats.requests import Requests
 from agents_core.nats.status import StatusHolder
-from agents_core.nats.subject import check_subject, check_word
+from agents_core.nats.subject import check_subject
 from agents_core.nats.subscription import Bounds, Subscription
 from agents_core.timers import Timers
 from agents_server.nats_link import Link
 from agents_server.nats_message import check_text, single
 from agents_server.nats_outbox import Outbox
-from agents_server.nats_subscriptions import Subscriptions
+from agents_server.nats_subscriptions import NatsPySubscriptions
 
 _log = logging.getLogger("agents_server.nats_py")
 
@@ -59,7 +59,7 @@ class NatsPyBus:
         self._inbox = f"{options.inbox_prefix}.{unique()}"
         check_subject(self._inbox)
         self._outbox = Outbox(options.pending_size, self._report)
-        self._subscriptions = Subscriptions(self, self._outbox, self._report, self._stats)
+        self._subscriptions = NatsPySubscriptions(self, self._outbox, self._report, self._stats)
         self._requests = Requests(self, self._inbox, self._timers)
         self._link = Link(
             options,
@@ -198,13 +198,10 @@ class NatsPyBus:
         Raises:
             Unsupported: the subject or the queue is not UTF-8.
         """
-        check_subject(subject, wildcards=True)
-        if queue:
-            check_word(queue)
-        for text in (subject, queue):
-            check_text(text)
         if self.status not in LIVE:
             raise ConnectionClosed(self.url)
+        for text in (subject, queue):
+            check_text(text)
         bounds = Bounds(pending_msgs_limit, pending_bytes_limit, pending_policy)
         return await self._subscriptions.add(subject, queue, cb, max_msgs, bounds)
 
@@ -268,9 +265,7 @@ class NatsPyBus:
         try:
             async with asyncio.timeout(self.options.drain_timeout):
                 if self._link.session is not None:
-                    for subscription in list(self._subscriptions):
-                        if not self._requests.owns(subscription):
-                            await subscription.drain()  # whose callbacks may still ask others
+                    await self._subscriptions.drain(self._requests.owns)
                     await self.flush()
         except (TimeoutError, NotConnected, ConnectionClosed) as error:
             self._report(error)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from nats import errors as native
 from nats.aio.msg import Msg as NativeMsg
 
 from agents_core.bus import Callback, Stats
-from agents_core.errors import PermissionsViolation, SubscriptionRefused
+from agents_core.errors import PermissionsViolation, ServerError
 from agents_core.nats.msg import Msg
 from agents_core.nats.subscription import Bounds, Subscription
+from agents_core.nats.subscriptions import Subscriptions
 from agents_server.nats_message import raw_headers
 from agents_server.nats_outbox import Outbox
 from agents_server.nats_session import Interest, Session
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from agents_core.bus import Bus
 
 
-class Subscriptions(dict[Subscription, Interest | None]):
-    """Each subscription, and nats-py's side of it on the session in use, once that is made.
+class NatsPySubscriptions(Subscriptions):
+    """Those of a bus over nats-py, whose session takes one step after the other.
 
     Args:
         bus: whose they are; messages are answered on it.
@@ -38,54 +39,30 @@ class Subscriptions(dict[Subscription, Interest | None]):
     def __init__(
         self, bus: Bus, outbox: Outbox, on_error: Callable[[Exception], None], stats: Stats
     ) -> None:
-        super().__init__()
+        super().__init__(bus.flush, on_error, stats)
         self.session: Session | None = None
         self._bus, self._outbox = bus, outbox
-        self._on_error, self._stats = on_error, stats
-        self._made: WeakSet[Subscription] = WeakSet()  # ended ones too: a callback may still run
+        self._interests: dict[Subscription, Interest] = {}  # nats-py's side of them
 
     async def add(
-        self,
-        subject: str,
-        queue: str,
-        cb: Callback | None,
-        max_msgs: int,
-        bounds: Bounds,
+        self, subject: str, queue: str, cb: Callback | None, max_msgs: int, bounds: Bounds
     ) -> Subscription:
         """Begin one; see `Bus.subscribe`."""
-        subscription = Subscription(
-            subject,
-            queue,
-            cb,
-            max_msgs,
-            bounds,
-            on_unsub=self._unsub,
-            on_end=self._forget,
-            flush=self._bus.flush,
-            on_error=self._on_error,
-            stats=self._stats,
-        )
-        self[subscription] = None
-        self._made.add(subscription)
+        subscription = self._make(subject, queue, cb, max_msgs, bounds)
         if self.session is not None:
             await self._register(self.session, subscription)
         return subscription
 
-    def _forget(self, subscription: Subscription) -> None:
-        self.pop(subscription, None)
-
-    # -- sessions
-
     async def register(self, session: Session) -> None:
         """Tell a new session's server about all of them."""
         self.session = session
-        for subscription in list(self):
+        for subscription in list(self.values()):
             await self._register(session, subscription)
 
     def release(self) -> None:
         """The session is lost, and what nats-py had there with it."""
         self.session = None
-        self.update(dict.fromkeys(self))
+        self._interests.clear()
 
     async def _register(self, session: Session, subscription: Subscription) -> None:
         def take(msg: NativeMsg) -> None:
@@ -101,17 +78,17 @@ class Subscriptions(dict[Subscription, Interest | None]):
                 await made.unsubscribe()
             elif subscription.max_msgs:
                 await made.unsubscribe(subscription.max_msgs - subscription.registered)
-            if subscription in self and session is self.session:
-                self[subscription] = made
+            if not subscription.ended and session is self.session:
+                self._interests[subscription] = made
 
     def _unsub(self, subscription: Subscription, limit: int) -> None:
         """At once or after `limit` messages, of which the server counts this session's."""
-        made = self.get(subscription)
+        made = self._interests.get(subscription)
         if made is None:
             return
 
         async def step(session: Session) -> None:
-            if self.get(subscription, made) is not made:
+            if self._interests.get(subscription, made) is not made:
                 return  # it was registered on another session meanwhile
             with suppress(native.Error):  # its session is gone, and it with it
                 if limit:
@@ -121,28 +98,15 @@ class Subscriptions(dict[Subscription, Interest | None]):
 
         self._outbox.do(step)
 
-    # -- endings
+    def _forget(self, subscription: Subscription) -> None:
+        super()._forget(subscription)
+        self._interests.pop(subscription, None)
 
-    def refuse(self, error: PermissionsViolation | SubscriptionRefused) -> None:
-        """The server refused one: end it, so that its reader hears why and it is not asked again.
+    def refuse(self, error: ServerError) -> None:
+        """See there; ids are nats-py's own, new on each session.
 
-        A permissions violation names it by subject and queue group. A limit names none: the server
-        took one subscription less than there are, and nats-py ended its session. On the next one
-        it would be the same again, without the newest that received nothing.
+        A limit names none: the server took one subscription less than there are, and nats-py ended
+        its session. On the next one it would be the same again, without the newest that received
+        nothing.
         """
-        if isinstance(error, PermissionsViolation):
-            for subscription in list(self):
-                if (subscription.subject, subscription.queue) == (error.subject, error.queue):
-                    subscription.end(error)
-        else:
-            unproven = (s for s in reversed(self) if s.received == s.registered)
-            if (newest := next(unproven, None)) is not None:
-                newest.end(error)
-
-    def close(self) -> None:
-        """End all at once; what waits in them is dropped, and their callbacks are cancelled."""
-        self.session = None
-        for subscription in list(self._made):
-            subscription.end()
-            subscription.discard()
-            subscription.stop()
+        super().refuse(replace(error, sid="") if isinstance(error, PermissionsViolation) else error)

@@ -87,6 +87,24 @@ async def test_permissions_that_are_taken_away(tmp_path: Path) -> None:
             assert len(errors) == 2
 
 
+async def test_permissions_that_are_taken_away_over_nats_py(tmp_path: Path) -> None:
+    """The ids by which the server names them are nats-py's, and not those of the bus."""
+    with running(tmp_path, user()) as server:
+        options = Options(servers=[server.url], user="u", password="p", reconnect_time_wait=0.01)
+        bus = NatsPyBus(options)
+        await bus.connect()
+        gone, open_, secret = [await bus.subscribe(name) for name in ("gone", "open", "secret")]
+        await gone.unsubscribe()
+        await bus.force_reconnect()  # from now on nats-py's are lower by one
+        await until(bus, Status.RECONNECTING, Status.CONNECTED)
+        reload(server, user(', permissions: { subscribe: ["open", "_INBOX.>"] }'))
+        with pytest.raises(PermissionsViolation):
+            await secret.next_msg(10)
+        bus.publish("open", b"still here")
+        assert (await open_.next_msg(5)).data == b"still here"
+        await bus.close()
+
+
 async def test_a_reply_subject_that_is_not_allowed(tmp_path: Path) -> None:
     rules = ', permissions: { publish: ["ask"], subscribe: ["_INBOX_me.>", "ask"] }'
     with running(tmp_path, user(rules)) as server:
