@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 from collections.abc import Callable
 from typing import Generic, ParamSpec
 
 P = ParamSpec("P")
-
-_log = logging.getLogger("agents_core")
 
 
 class Listeners(Generic[P]):
@@ -24,9 +22,13 @@ class Listeners(Generic[P]):
         return lambda: self._listeners.pop(key, None) and None
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Call each; one that raises must not come between an agent and its supervisor."""
+        """Call each; what one raises goes to the event loop's exception handler.
+
+        It must not come between an agent and its supervisor, or stop a reconnect.
+        """
         for listener in list(self._listeners.values()):
             try:
                 listener(*args, **kwargs)
-            except Exception:
-                _log.exception("a listener raised")
+            except Exception as error:
+                context = {"message": "a listener raised", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from weakref import WeakSet
 
 from agents_core.bus import Status
+from agents_core.listeners import Listeners
 
 CHANGES_MAX = 1000
 """Changes kept for a reader that does not keep up; then the oldest are forgotten."""
@@ -18,7 +19,7 @@ class StatusHolder:
 
     def __init__(self, value: Status) -> None:
         self.value = value
-        self._listeners: dict[object, Callable[[Status], None]] = {}
+        self._listeners: Listeners[[Status]] = Listeners()
         self._readers: WeakSet[StatusChanges] = WeakSet()  # one that was left is forgotten
 
     def set(self, value: Status) -> None:
@@ -27,18 +28,11 @@ class StatusHolder:
             self.value = value
             for reader in list(self._readers):
                 reader.add(value)
-            for listener in list(self._listeners.values()):
-                try:
-                    listener(value)
-                except Exception as error:  # a listener must not stop a reconnect
-                    context = {"message": "a listener for the status raised", "exception": error}
-                    asyncio.get_running_loop().call_exception_handler(context)
+            self._listeners.call(value)
 
     def listen(self, listener: Callable[[Status], None]) -> Callable[[], None]:
         """Add a listener; the returned function takes it away, any number of times."""
-        key = object()
-        self._listeners[key] = listener
-        return lambda: self._listeners.pop(key, None) and None
+        return self._listeners.add(listener)
 
     def changes(self) -> StatusChanges:
         """Each change from now on, until it is closed."""
