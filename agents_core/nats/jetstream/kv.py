@@ -321,15 +321,7 @@ class KeyValue:
             InvalidOption: more than one beginning.
             StreamNotFound: the bucket is gone.
         """
-        if include_history + updates_only + (resume_from_revision is not None) > 1:
-            raise InvalidOption("watch", "it has one beginning")
-        policy = DeliverPolicy.LAST_PER_SUBJECT
-        if include_history:
-            policy = DeliverPolicy.ALL
-        elif updates_only:
-            policy = DeliverPolicy.NEW
-        elif resume_from_revision is not None:
-            policy = DeliverPolicy.BY_START_SEQUENCE
+        policy = _beginning(include_history, updates_only, resume_from_revision)
         without_values = headers_only or meta_only
 
         def read(msg: JSMsg) -> KeyValueEntry | None:
@@ -346,13 +338,8 @@ class KeyValue:
                 operation,
             )
 
-        watcher = KeyValueWatcher(
-            self._js,
-            self._stream,
-            self._prefix,
-            check_patterns(keys),
-            read,
-        )
+        patterns = check_patterns(keys)
+        watcher = KeyValueWatcher(self._js, self._stream, self._prefix, patterns, read)
         return await watcher.open(
             deliver_policy=policy,
             opt_start_seq=resume_from_revision,
@@ -368,3 +355,14 @@ class KeyValue:
 
 def _checked(key: str, validate: bool) -> str:
     return check_key(key) if validate else key
+
+
+def _beginning(history: bool, updates_only: bool, revision: int | None) -> DeliverPolicy:
+    """What a watcher is given first."""
+    if history + updates_only + (revision is not None) > 1:
+        raise InvalidOption("watch", "it has one beginning")
+    if history:
+        return DeliverPolicy.ALL
+    if updates_only:
+        return DeliverPolicy.NEW
+    return DeliverPolicy.LAST_PER_SUBJECT if revision is None else DeliverPolicy.BY_START_SEQUENCE
