@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
-from types import TracebackType
 from typing import Any
 
 from agents_core import platform
@@ -71,12 +70,7 @@ class Connecting:
         self._node = await self._open()
         return self._node
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         assert self._node is not None
         await self._node.close()
 

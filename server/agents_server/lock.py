@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from agents_core.errors import AgentsError
@@ -72,10 +71,5 @@ class Lock:
             holder = {}
         return AlreadyRunning(str(self._folder), holder.get("pid", 0), holder.get("url", ""))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._file)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Awaitable
 from hashlib import sha256
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from agents_core.errors import AgentsError
@@ -165,10 +164,5 @@ class ObjectReader:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.stop()

@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 from hashlib import sha256
-from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from agents_core.bus import Bus, Status
@@ -104,12 +103,7 @@ class Upload:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._unlisten()
 
     @property
