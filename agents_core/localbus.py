@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable
 from random import Random, SystemRandom
 from weakref import WeakSet
 
@@ -15,19 +15,15 @@ from agents_core.bus import (
     PENDING_MSGS_LIMIT,
     Callback,
     PendingPolicy,
-    Stats,
     Status,
 )
 from agents_core.errors import ConnectionClosed, OutboundBufferFull
-from agents_core.ids import unique
+from agents_core.nats.basebus import BaseBus
 from agents_core.nats.headers import HeadersLike, encode_headers
 from agents_core.nats.msg import Msg
 from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
-from agents_core.nats.requests import Requests
-from agents_core.nats.status import StatusHolder
 from agents_core.nats.subject import check_subject, check_word, matches
 from agents_core.nats.subscription import Bounds, Subscription
-from agents_core.timers import Timers
 
 IN_FLIGHT_MAX = 65_536
 """Messages published and not yet delivered, of all members of a hub."""
@@ -118,7 +114,7 @@ def _unsub(subscription: Subscription, limit: int) -> None:
 _hubs: dict[tuple[int, str], Hub] = {}
 
 
-class LocalBus:
+class LocalBus(BaseBus):
     """The bus of one process.
 
     Args:
@@ -128,15 +124,11 @@ class LocalBus:
     """
 
     def __init__(self, name: str = "", *, rng: Random | None = None) -> None:
+        super().__init__(Status.CONNECTED)
         self._name = name
         self._key = (id(asyncio.get_running_loop()), name)
         self._hub = _hubs.setdefault(self._key, Hub(rng)) if name else Hub(rng)
         self._hub.members += 1
-        self._status = StatusHolder(Status.CONNECTED)
-        self._stats = Stats()
-        self._timers = Timers()
-        self._inbox = f"_INBOX.{unique()}"
-        self._requests = Requests(self, self._inbox, self._timers)
         self._subscriptions: dict[Subscription, None] = {}  # in order, as a set has none
         self._made: WeakSet[Subscription] = WeakSet()  # ended ones too: a callback may still run
 
@@ -146,23 +138,9 @@ class LocalBus:
         return f"local://{self._name}"
 
     @property
-    def status(self) -> Status:
-        """Connected until it is drained or closed."""
-        return self._status.value
-
-    @property
-    def stats(self) -> Stats:
-        """Counters of this member."""
-        return self._stats
-
-    @property
     def max_payload(self) -> int:
         """As a server's default, so that what works here works there."""
         return MAX_PAYLOAD_DEFAULT
-
-    def on_status(self, listener: Callable[[Status], None]) -> Callable[[], None]:
-        """Call `listener` at each change of status, until the returned function is called."""
-        return self._status.listen(listener)
 
     def publish(
         self,
@@ -228,42 +206,6 @@ class LocalBus:
         self._stats.in_bytes += len(msg.data)
         subscription.deliver([Msg(msg.subject, msg.data, msg.reply, msg.raw_headers, bus=self)])
 
-    async def request(
-        self,
-        subject: str,
-        payload: bytes = b"",
-        timeout: float = 0.5,
-        headers: HeadersLike | None = None,
-    ) -> Msg:
-        """See `Bus.request`."""
-        return await self._requests.request(subject, payload, timeout, headers)
-
-    def request_many(
-        self,
-        subject: str,
-        payload: bytes = b"",
-        timeout: float = 0.5,
-        headers: HeadersLike | None = None,
-        *,
-        stall: float | None = None,
-        max_msgs: int = 0,
-        sentinel: Callable[[Msg], bool] | None = None,
-    ) -> AsyncIterator[Msg]:
-        """See `Bus.request_many`."""
-        return self._requests.request_many(
-            subject,
-            payload,
-            timeout,
-            headers,
-            stall=stall,
-            max_msgs=max_msgs,
-            sentinel=sentinel,
-        )
-
-    def new_inbox(self) -> str:
-        """A fresh reply subject."""
-        return f"{self._inbox}.i.{unique()}"
-
     async def flush(self, timeout: float = 10.0) -> None:
         """Return when everything published before has been delivered.
 
@@ -278,12 +220,6 @@ class LocalBus:
         await self._hub.ready()
         if self.status is Status.CLOSED:
             raise ConnectionClosed(self.url)
-
-    async def rtt(self, timeout: float = 10.0) -> float:
-        """Seconds until the ready-queue has been drained once."""
-        began = self._timers.now()
-        await self.flush(timeout)
-        return self._timers.now() - began
 
     async def suspend(self) -> None:
         """See `Bus.suspend`: there is no server to leave."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agents_core.bus import (
@@ -23,8 +23,8 @@ from agents_core.errors import (
     RequestTimeout,
     SubscriptionRefused,
 )
-from agents_core.ids import unique
 from agents_core.nats import faults
+from agents_core.nats.basebus import BaseBus
 from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.connection import Connection
 from agents_core.nats.frames import (
@@ -36,16 +36,12 @@ from agents_core.nats.frames import (
 )
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.link import LIVE, Link
-from agents_core.nats.msg import Msg
 from agents_core.nats.options import Options
 from agents_core.nats.outbox import Outbox
 from agents_core.nats.parser import Arrival, Err, Info
-from agents_core.nats.requests import Requests
-from agents_core.nats.status import StatusChanges, StatusHolder
-from agents_core.nats.subject import check_subject
+from agents_core.nats.status import StatusChanges
 from agents_core.nats.subscription import Bounds, Subscription
 from agents_core.nats.subscriptions import ClientSubscriptions
-from agents_core.timers import Timers
 
 if TYPE_CHECKING:
     from agents_core.nats.jetstream.context import JetStreamContext
@@ -54,25 +50,20 @@ PINGS_MAX = 10_000
 """Barriers that may wait for the server at once; more are refused."""
 
 
-class Client:
+class Client(BaseBus):
     """A NATS client. Make one with `agents_core.nats.connect`.
 
-    It satisfies `agents_core.bus.Bus`, whose docstrings say what each method promises.
+    See `agents_core.bus.Bus` for what each method promises.
     """
 
     def __init__(self, options: Options) -> None:
+        super().__init__(Status.CONNECTING, options.inbox_prefix)
         self.options = options
-        self._status = StatusHolder(Status.CONNECTING)
-        self._stats = Stats()
-        self._timers = Timers()
         self._callbacks = Callbacks()
         self._last_error: Exception | None = None
-        self._inbox = f"{options.inbox_prefix}.{unique()}"
-        check_subject(self._inbox)
         self._targets = loose_targets if options.skip_subject_validation else strict_targets
         self._outbox = Outbox(options.pending_size, self._stats)
         self._subscriptions = ClientSubscriptions(self.flush, self._report, self._stats)
-        self._requests = Requests(self, self._inbox, self._timers)
         self._link = Link(
             self,
             options,
@@ -94,11 +85,6 @@ class Client:
     def url(self) -> str:
         """The server in use, or the one tried last; without credentials."""
         return self._link.url
-
-    @property
-    def status(self) -> Status:
-        """Where the connection is in its life."""
-        return self._status.value
 
     @property
     def is_connected(self) -> bool:
@@ -153,10 +139,6 @@ class Client:
     def servers(self) -> list[str]:
         """Every known server, without credentials, in the order of the next attempts."""
         return self._link.connector.servers.urls
-
-    def on_status(self, listener: Callable[[Status], None]) -> Callable[[], None]:
-        """Call `listener` at each change of status, until the returned function is called."""
-        return self._status.listen(listener)
 
     def status_changes(self) -> StatusChanges:
         """Each change of status from now on: `async for status in nc.status_changes()`.
@@ -271,42 +253,6 @@ class Client:
         """See `Bus.ready`."""
         await self._outbox.ready()
 
-    async def request(
-        self,
-        subject: str,
-        payload: bytes = b"",
-        timeout: float = 0.5,
-        headers: HeadersLike | None = None,
-    ) -> Msg:
-        """See `Bus.request`."""
-        return await self._requests.request(subject, payload, timeout, headers)
-
-    def request_many(
-        self,
-        subject: str,
-        payload: bytes = b"",
-        timeout: float = 0.5,
-        headers: HeadersLike | None = None,
-        *,
-        stall: float | None = None,
-        max_msgs: int = 0,
-        sentinel: Callable[[Msg], bool] | None = None,
-    ) -> AsyncIterator[Msg]:
-        """See `Bus.request_many`."""
-        return self._requests.request_many(
-            subject,
-            payload,
-            timeout,
-            headers,
-            stall=stall,
-            max_msgs=max_msgs,
-            sentinel=sentinel,
-        )
-
-    def new_inbox(self) -> str:
-        """A fresh reply subject under this connection's private prefix, apart from requests'."""
-        return f"{self._inbox}.i.{unique()}"
-
     def jetstream(self, **options: Any) -> JetStreamContext:
         """JetStream over this connection; the options are those of `JetStreamContext`."""
         # Imported when it is used: it takes as long as all the rest, and a tab may not need it.
@@ -353,12 +299,6 @@ class Client:
                 await asyncio.shield(connection.ping())  # a late PONG must find its PING
         except TimeoutError:
             raise RequestTimeout("PING", timeout) from None
-
-    async def rtt(self, timeout: float = 10.0) -> float:
-        """Seconds for one PING and PONG."""
-        began = self._timers.now()
-        await self.flush(timeout)
-        return self._timers.now() - began
 
     async def drain(self) -> None:
         """Stop receiving, handle what has arrived, send what is pending, then close.

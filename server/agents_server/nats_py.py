@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 
 from agents_core.bus import (
     DONE,
@@ -17,22 +17,16 @@ from agents_core.bus import (
     PENDING_MSGS_LIMIT,
     Callback,
     PendingPolicy,
-    Stats,
     Status,
 )
 from agents_core.errors import AgentsError, ConnectionClosed, NotConnected
-from agents_core.ids import unique
+from agents_core.nats.basebus import BaseBus
 from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.headers import HeadersLike, encode_headers
 from agents_core.nats.link import LIVE
-from agents_core.nats.msg import Msg
 from agents_core.nats.options import Options
 from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
-from agents_core.nats.requests import Requests
-from agents_core.nats.status import StatusHolder
-from agents_core.nats.subject import check_subject
 from agents_core.nats.subscription import Bounds, Subscription
-from agents_core.timers import Timers
 from agents_server.nats_link import Link
 from agents_server.nats_message import check_text, single
 from agents_server.nats_outbox import Outbox
@@ -41,7 +35,7 @@ from agents_server.nats_subscriptions import NatsPySubscriptions
 _log = logging.getLogger("agents_server.nats_py")
 
 
-class NatsPyBus:
+class NatsPyBus(BaseBus):
     """A bus on nats-py. See `agents_core.bus.Bus` for what each method promises.
 
     A header has one value here: nats-py keeps no more of what arrives.
@@ -51,16 +45,11 @@ class NatsPyBus:
     """
 
     def __init__(self, options: Options) -> None:
+        super().__init__(Status.CONNECTING, options.inbox_prefix)
         self.options = options
-        self._status = StatusHolder(Status.CONNECTING)
-        self._stats = Stats()
-        self._timers = Timers()
         self._callbacks = Callbacks()
-        self._inbox = f"{options.inbox_prefix}.{unique()}"
-        check_subject(self._inbox)
         self._outbox = Outbox(options.pending_size, self._report)
         self._subscriptions = NatsPySubscriptions(self, self._outbox, self._report, self._stats)
-        self._requests = Requests(self, self._inbox, self._timers)
         self._link = Link(
             options,
             status=self._status,
@@ -81,16 +70,6 @@ class NatsPyBus:
         return self._link.url
 
     @property
-    def status(self) -> Status:
-        """Where the connection is in its life."""
-        return self._status.value
-
-    @property
-    def stats(self) -> Stats:
-        """Counters since the bus was made."""
-        return self._stats
-
-    @property
     def max_payload(self) -> int:
         """Bytes of headers and payload that the server accepts."""
         session = self._link.session
@@ -100,10 +79,6 @@ class NatsPyBus:
     def servers(self) -> list[str]:
         """Every known server, without credentials, in the order of the next attempts."""
         return self._link.connector.servers.urls
-
-    def on_status(self, listener: Callable[[Status], None]) -> Callable[[], None]:
-        """Call `listener` at each change of status, until the returned function is called."""
-        return self._status.listen(listener)
 
     # -- connecting
 
@@ -205,43 +180,7 @@ class NatsPyBus:
         bounds = Bounds(pending_msgs_limit, pending_bytes_limit, pending_policy)
         return await self._subscriptions.add(subject, queue, cb, max_msgs, bounds)
 
-    # -- requests and the rest
-
-    async def request(
-        self,
-        subject: str,
-        payload: bytes = b"",
-        timeout: float = 0.5,
-        headers: HeadersLike | None = None,
-    ) -> Msg:
-        """See `Bus.request`."""
-        return await self._requests.request(subject, payload, timeout, headers)
-
-    def request_many(
-        self,
-        subject: str,
-        payload: bytes = b"",
-        timeout: float = 0.5,
-        headers: HeadersLike | None = None,
-        *,
-        stall: float | None = None,
-        max_msgs: int = 0,
-        sentinel: Callable[[Msg], bool] | None = None,
-    ) -> AsyncIterator[Msg]:
-        """See `Bus.request_many`."""
-        return self._requests.request_many(
-            subject,
-            payload,
-            timeout,
-            headers,
-            stall=stall,
-            max_msgs=max_msgs,
-            sentinel=sentinel,
-        )
-
-    def new_inbox(self) -> str:
-        """A fresh reply subject."""
-        return f"{self._inbox}.i.{unique()}"
+    # -- barriers and ending
 
     async def ready(self) -> None:
         """See `Bus.ready`."""
@@ -250,12 +189,6 @@ class NatsPyBus:
     async def flush(self, timeout: float = 10.0) -> None:
         """See `Bus.flush`."""
         await self._link.flush(timeout)
-
-    async def rtt(self, timeout: float = 10.0) -> float:
-        """See `Bus.rtt`."""
-        began = self._timers.now()
-        await self.flush(timeout)
-        return self._timers.now() - began
 
     async def drain(self) -> None:
         """See `Bus.drain`; bounded by `drain_timeout`, what is not done by then is dropped."""

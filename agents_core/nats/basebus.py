@@ -1,0 +1,90 @@
+"""What every bus does in the same way: it asks, and says how it is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+from agents_core.bus import Bus, Stats, Status
+from agents_core.ids import unique
+from agents_core.nats.headers import HeadersLike
+from agents_core.nats.msg import Msg
+from agents_core.nats.requests import Requests
+from agents_core.nats.status import StatusHolder
+from agents_core.nats.subject import check_subject
+from agents_core.timers import Timers
+
+
+class BaseBus(Bus):
+    """A bus but for the way to others, which is what its subclasses are.
+
+    Args:
+        status: with which it begins.
+        inbox_prefix: of its reply subjects.
+
+    Raises:
+        InvalidSubject: the prefix can't be in a subject.
+    """
+
+    def __init__(self, status: Status, inbox_prefix: str = "_INBOX") -> None:
+        self._status = StatusHolder(status)
+        self._stats = Stats()
+        self._timers = Timers()
+        self._inbox = f"{inbox_prefix}.{unique()}"
+        check_subject(self._inbox)
+        self._requests = Requests(self, self._inbox, self._timers)
+
+    @property
+    def status(self) -> Status:
+        """Where the connection is in its life."""
+        return self._status.value
+
+    @property
+    def stats(self) -> Stats:
+        """Counters since the bus was made."""
+        return self._stats
+
+    def on_status(self, listener: Callable[[Status], None]) -> Callable[[], None]:
+        """Call `listener` at each change of status, until the returned function is called."""
+        return self._status.listen(listener)
+
+    async def request(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        timeout: float = 0.5,
+        headers: HeadersLike | None = None,
+    ) -> Msg:
+        """See `Bus.request`."""
+        return await self._requests.request(subject, payload, timeout, headers)
+
+    def request_many(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        timeout: float = 0.5,
+        headers: HeadersLike | None = None,
+        *,
+        stall: float | None = None,
+        max_msgs: int = 0,
+        sentinel: Callable[[Msg], bool] | None = None,
+    ) -> AsyncIterator[Msg]:
+        """See `Bus.request_many`."""
+        return self._requests.request_many(
+            subject,
+            payload,
+            timeout,
+            headers,
+            stall=stall,
+            max_msgs=max_msgs,
+            sentinel=sentinel,
+        )
+
+    def new_inbox(self) -> str:
+        """A fresh reply subject under the bus's private prefix, apart from those of requests."""
+        return f"{self._inbox}.i.{unique()}"
+
+    async def rtt(self, timeout: float = 10.0) -> float:
+        """Seconds that `flush` takes; raises what that raises."""
+        began = self._timers.now()
+        await self.flush(timeout)
+        return self._timers.now() - began
