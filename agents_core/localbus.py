@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from random import Random, SystemRandom
-from weakref import WeakSet
 
 from agents_core.bus import (
     DONE,
@@ -22,8 +21,9 @@ from agents_core.nats.basebus import BaseBus
 from agents_core.nats.headers import HeadersLike, encode_headers
 from agents_core.nats.msg import Msg
 from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
-from agents_core.nats.subject import check_subject, check_word, matches
+from agents_core.nats.subject import matches
 from agents_core.nats.subscription import Bounds, Subscription
+from agents_core.nats.subscriptions import Subscriptions
 
 IN_FLIGHT_MAX = 65_536
 """Messages published and not yet delivered, of all members of a hub."""
@@ -107,8 +107,27 @@ class Hub:
             self._deliver(Msg(msg.reply, raw_headers=_NO_RESPONDERS))
 
 
-def _unsub(subscription: Subscription, limit: int) -> None:
-    """There is no sender to tell: the subscription counts for itself."""
+class LocalSubscriptions(Subscriptions):
+    """Those of one member, of which its hub knows."""
+
+    def __init__(self, bus: LocalBus, hub: Hub, on_error: Callable[[Exception], None]) -> None:
+        super().__init__(hub.barrier, on_error, bus.stats)
+        self._bus, self._hub = bus, hub
+
+    def add(
+        self, subject: str, queue: str, cb: Callback | None, max_msgs: int, bounds: Bounds
+    ) -> Subscription:
+        """Begin one; see `Bus.subscribe`."""
+        subscription = self._make(subject, queue, cb, max_msgs, bounds)
+        self._hub.subscriptions[subscription] = self._bus
+        return subscription
+
+    def _unsub(self, subscription: Subscription, limit: int) -> None:
+        """There is no sender to tell: the subscription counts for itself."""
+
+    def _forget(self, subscription: Subscription) -> None:
+        super()._forget(subscription)
+        del self._hub.subscriptions[subscription]
 
 
 _hubs: dict[tuple[int, str], Hub] = {}
@@ -129,8 +148,7 @@ class LocalBus(BaseBus):
         self._key = (id(asyncio.get_running_loop()), name)
         self._hub = _hubs.setdefault(self._key, Hub(rng)) if name else Hub(rng)
         self._hub.members += 1
-        self._subscriptions: dict[Subscription, None] = {}  # in order, as a set has none
-        self._made: WeakSet[Subscription] = WeakSet()  # ended ones too: a callback may still run
+        self._subscriptions = LocalSubscriptions(self, self._hub, self._report)
 
     @property
     def url(self) -> str:
@@ -171,31 +189,10 @@ class LocalBus(BaseBus):
         pending_policy: PendingPolicy = "drop_new",
     ) -> Subscription:
         """See `Bus.subscribe`."""
-        check_subject(subject, wildcards=True)
-        if queue:
-            check_word(queue)
         if self.status is not Status.CONNECTED:
             raise ConnectionClosed(self.url)
-        subscription = Subscription(
-            subject,
-            queue,
-            cb,
-            max_msgs,
-            Bounds(pending_msgs_limit, pending_bytes_limit, pending_policy),
-            on_unsub=_unsub,
-            on_end=self._forget,
-            flush=self._hub.barrier,
-            on_error=lambda error: _log.error("%s: %s", subject, error),
-            stats=self._stats,
-        )
-        self._hub.subscriptions[subscription] = self
-        self._subscriptions[subscription] = None
-        self._made.add(subscription)
-        return subscription
-
-    def _forget(self, subscription: Subscription) -> None:
-        self._hub.subscriptions.pop(subscription, None)
-        self._subscriptions.pop(subscription, None)
+        bounds = Bounds(pending_msgs_limit, pending_bytes_limit, pending_policy)
+        return self._subscriptions.add(subject, queue, cb, max_msgs, bounds)
 
     def deliver(self, subscription: Subscription, msg: Msg) -> None:
         """Hand a copy of the envelope to one subscription.
@@ -237,8 +234,7 @@ class LocalBus(BaseBus):
         self._status.set(Status.DRAINING)
         try:
             async with asyncio.timeout(DRAIN_SECONDS_MAX):
-                for subscription in list(self._subscriptions):
-                    await subscription.drain()
+                await self._subscriptions.drain(self._requests.owns)
         except TimeoutError:
             _log.error("%s: a callback did not end within %s s", self.url, DRAIN_SECONDS_MAX)
         await self.close()
@@ -249,12 +245,12 @@ class LocalBus(BaseBus):
             return
         self._status.set(Status.CLOSED)
         self._requests.fail_all(ConnectionClosed(self.url))
-        for subscription in list(self._subscriptions):
-            subscription.end()
-            subscription.discard()
-        for subscription in list(self._made):
-            subscription.stop()
+        self._subscriptions.close()
         self._timers.close()
         self._hub.members -= 1
         if not self._hub.members:
             _hubs.pop(self._key, None)
+
+    def _report(self, error: Exception) -> None:
+        """Say what no call can raise; the traceback tells which callback it was."""
+        _log.error("%s: %s", self.url, error, exc_info=error)

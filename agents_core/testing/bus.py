@@ -280,6 +280,29 @@ async def drains(one: Bus, other: Bus) -> None:
     await other.drain()
 
 
+async def lets_handlers_ask_while_it_drains(one: Bus, other: Bus) -> None:
+    """What has arrived can be handled to its end, if that is an answer of somebody else's."""
+    subject, helper = f"bus.{unique()}", f"bus.{unique()}"
+    answers: list[bytes] = []
+    draining = asyncio.Event()
+
+    async def handle(_: Msg) -> None:
+        await draining.wait()
+        answers.append((await other.request(helper, b"", SECONDS_MAX)).data)
+
+    await one.subscribe(helper, cb=lambda msg: msg.respond(b"help"))
+    await one.flush()
+    await other.request(helper, b"", SECONDS_MAX)
+    await other.subscribe(subject, cb=handle)
+    await other.flush()
+    for _ in range(3):
+        one.publish(subject)
+    await one.flush()
+    other.on_status(lambda _: draining.set())
+    await other.drain()
+    assert answers == [b"help"] * 3, f"{answers}"
+
+
 async def is_over_when_closed(one: Bus, other: Bus) -> None:
     """After `close` every call says so, and who waits is told at once."""
     subject = f"bus.{unique()}"
@@ -355,6 +378,7 @@ CHECKS: tuple[Check, ...] = (
     goes_away_and_comes_back,
     gives_fresh_inboxes,
     drains,
+    lets_handlers_ask_while_it_drains,
     is_over_when_closed,
     forgets_listeners,
 )
