@@ -10,10 +10,6 @@ from random import Random, SystemRandom
 
 from agents_core.bus import (
     DONE,
-    PENDING_BYTES_LIMIT,
-    PENDING_MSGS_LIMIT,
-    Callback,
-    PendingPolicy,
     Status,
 )
 from agents_core.errors import ConnectionClosed, OutboundBufferFull
@@ -22,7 +18,7 @@ from agents_core.nats.headers import HeadersLike, encode_headers
 from agents_core.nats.msg import Msg
 from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
 from agents_core.nats.subject import matches
-from agents_core.nats.subscription import Bounds, Subscription
+from agents_core.nats.subscription import Subscription
 from agents_core.nats.subscriptions import Subscriptions
 
 IN_FLIGHT_MAX = 65_536
@@ -114,13 +110,8 @@ class LocalSubscriptions(Subscriptions):
         super().__init__(hub.barrier, on_error, bus.stats)
         self._bus, self._hub = bus, hub
 
-    def add(
-        self, subject: str, queue: str, cb: Callback | None, max_msgs: int, bounds: Bounds
-    ) -> Subscription:
-        """Begin one; see `Bus.subscribe`."""
-        subscription = self._make(subject, queue, cb, max_msgs, bounds)
+    async def _begin(self, subscription: Subscription) -> None:
         self._hub.subscriptions[subscription] = self._bus
-        return subscription
 
     def _unsub(self, subscription: Subscription, limit: int) -> None:
         """There is no sender to tell: the subscription counts for itself."""
@@ -176,23 +167,6 @@ class LocalBus(BaseBus):
         self._stats.out_msgs += 1
         self._stats.out_bytes += len(payload)
         return DONE
-
-    async def subscribe(
-        self,
-        subject: str,
-        queue: str = "",
-        cb: Callback | None = None,
-        *,
-        max_msgs: int = 0,
-        pending_msgs_limit: int = PENDING_MSGS_LIMIT,
-        pending_bytes_limit: int = PENDING_BYTES_LIMIT,
-        pending_policy: PendingPolicy = "drop_new",
-    ) -> Subscription:
-        """See `Bus.subscribe`."""
-        if self.status is not Status.CONNECTED:
-            raise ConnectionClosed(self.url)
-        bounds = Bounds(pending_msgs_limit, pending_bytes_limit, pending_policy)
-        return self._subscriptions.add(subject, queue, cb, max_msgs, bounds)
 
     def deliver(self, subscription: Subscription, msg: Msg) -> None:
         """Hand a copy of the envelope to one subscription.

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
-from agents_core.bus import Bus, Stats, Status
+from agents_core.bus import (
+    PENDING_BYTES_LIMIT,
+    PENDING_MSGS_LIMIT,
+    Bus,
+    Callback,
+    PendingPolicy,
+    Stats,
+    Status,
+)
+from agents_core.errors import ConnectionClosed
 from agents_core.ids import unique
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.msg import Msg
 from agents_core.nats.requests import Requests
 from agents_core.nats.status import StatusHolder
 from agents_core.nats.subject import check_subject
+from agents_core.nats.subscription import Bounds, Subscription
+from agents_core.nats.subscriptions import Subscriptions
 from agents_core.timers import Timers
 
 
@@ -24,6 +35,8 @@ class BaseBus(Bus):
     Raises:
         InvalidSubject: the prefix can't be in a subject.
     """
+
+    _subscriptions: Subscriptions
 
     def __init__(self, status: Status, inbox_prefix: str = "_INBOX") -> None:
         self._status = StatusHolder(status)
@@ -46,6 +59,23 @@ class BaseBus(Bus):
     def on_status(self, listener: Callable[[Status], None]) -> Callable[[], None]:
         """Call `listener` at each change of status, until the returned function is called."""
         return self._status.listen(listener)
+
+    async def subscribe(
+        self,
+        subject: str,
+        queue: str = "",
+        cb: Callback | None = None,
+        *,
+        max_msgs: int = 0,
+        pending_msgs_limit: int = PENDING_MSGS_LIMIT,
+        pending_bytes_limit: int = PENDING_BYTES_LIMIT,
+        pending_policy: PendingPolicy = "drop_new",
+    ) -> Subscription:
+        """See `Bus.subscribe`."""
+        if not self._status.is_live:
+            raise ConnectionClosed(self.url)
+        bounds = Bounds(pending_msgs_limit, pending_bytes_limit, pending_policy)
+        return await self._subscriptions.add(subject, queue, cb, max_msgs, bounds)
 
     async def request(
         self,

@@ -8,10 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from agents_core.bus import (
     DONE,
-    PENDING_BYTES_LIMIT,
-    PENDING_MSGS_LIMIT,
-    Callback,
-    PendingPolicy,
     Stats,
     Status,
 )
@@ -35,12 +31,11 @@ from agents_core.nats.frames import (
     strict_targets,
 )
 from agents_core.nats.headers import HeadersLike
-from agents_core.nats.link import LIVE, Link
+from agents_core.nats.link import Link
 from agents_core.nats.options import Options
 from agents_core.nats.outbox import Outbox
 from agents_core.nats.parser import Arrival, Err, Info
 from agents_core.nats.status import StatusChanges
-from agents_core.nats.subscription import Bounds, Subscription
 from agents_core.nats.subscriptions import ClientSubscriptions
 
 if TYPE_CHECKING:
@@ -259,25 +254,6 @@ class Client(BaseBus):
         from agents_core.nats.jetstream.context import JetStreamContext  # noqa: PLC0415
 
         return JetStreamContext(self, **options)
-
-    # -- subscribing
-
-    async def subscribe(
-        self,
-        subject: str,
-        queue: str = "",
-        cb: Callback | None = None,
-        *,
-        max_msgs: int = 0,
-        pending_msgs_limit: int = PENDING_MSGS_LIMIT,
-        pending_bytes_limit: int = PENDING_BYTES_LIMIT,
-        pending_policy: PendingPolicy = "drop_new",
-    ) -> Subscription:
-        """See `Bus.subscribe`."""
-        if self._status.value not in LIVE:
-            raise ConnectionClosed(self.url)
-        bounds = Bounds(pending_msgs_limit, pending_bytes_limit, pending_policy)
-        return self._subscriptions.add(subject, queue, cb, max_msgs, bounds)
 
     # -- barriers and ending
 

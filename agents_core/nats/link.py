@@ -37,8 +37,6 @@ SETTLE_S = 0.25
 """Seconds on two servers before the old one is left: they tell one another about an interest in
 their own time, and a message may be under way between them. Their own grace is 10 s."""
 
-LIVE = frozenset({Status.CONNECTING, Status.CONNECTED, Status.RECONNECTING})
-
 
 class Link:
     """Connects, notices a loss and comes back, and leaves a server that is about to go.
@@ -168,7 +166,7 @@ class Link:
         self._release(connection)
         self._requests.fail_all(NotConnected(self.url))
         self._callbacks.call(self._options.disconnected_cb)
-        if self._options.allow_reconnect and self._status.value in LIVE:
+        if self._options.allow_reconnect and self._status.is_live:
             self._come_back()
         else:
             self._outbox.close()
@@ -209,13 +207,13 @@ class Link:
     def leave(self) -> None:
         """Leave the server, after what was written is on its way, and connect anew."""
         connection = self.connection
-        if connection is not None and self._options.allow_reconnect and self._status.value in LIVE:
+        if connection is not None and self._options.allow_reconnect and self._status.is_live:
             connection.close()
             self._gone(connection)
 
     async def suspend(self) -> None:
         """See `Bus.suspend`; without `allow_reconnect` nothing would come back: that stays."""
-        if self._away or not self._options.allow_reconnect or self._status.value not in LIVE:
+        if self._away or not self._options.allow_reconnect or not self._status.is_live:
             return
         self._away = True
         await self._end_way()
@@ -226,7 +224,7 @@ class Link:
         """See `Bus.resume`."""
         if self._away:
             self._away = False
-            if self._status.value in LIVE:
+            if self._status.is_live:
                 self.connector.hurry()  # it left by itself: that is no reason to wait
                 self._come_back()
         elif self._keep_alive is not None:

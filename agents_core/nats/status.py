@@ -22,6 +22,11 @@ class StatusHolder:
         self._listeners: Listeners[[Status]] = Listeners()
         self._readers: WeakSet[StatusChanges] = WeakSet()  # one that was left is forgotten
 
+    @property
+    def is_live(self) -> bool:
+        """Neither closed nor about to be: it may begin things."""
+        return self.value is not Status.DRAINING and self.value is not Status.CLOSED
+
     def set(self, value: Status) -> None:
         """Change the status; the same one again is no change."""
         if value != self.value:

@@ -38,10 +38,10 @@ class Subscriptions(dict[bytes, Subscription], ABC):
         self._made: WeakSet[Subscription] = WeakSet()  # ended ones too: a callback may still run
         self._last_sid = 0
 
-    def _make(
+    async def add(
         self, subject: str, queue: str, cb: Callback | None, max_msgs: int, bounds: Bounds
     ) -> Subscription:
-        """One more, that no server knows yet; see `Bus.subscribe`."""
+        """Begin one; see `Bus.subscribe`."""
         check_subject(subject, wildcards=True)
         if queue:
             check_word(queue)
@@ -61,7 +61,12 @@ class Subscriptions(dict[bytes, Subscription], ABC):
         )
         self[subscription.sid] = subscription
         self._made.add(subscription)
+        await self._begin(subscription)
         return subscription
+
+    @abstractmethod
+    async def _begin(self, subscription: Subscription) -> None:
+        """Tell the server, if there is one now."""
 
     @abstractmethod
     def _unsub(self, subscription: Subscription, limit: int) -> None:
@@ -122,15 +127,6 @@ class ClientSubscriptions(Subscriptions):
 
     connection: Connection | None = None
 
-    def add(
-        self, subject: str, queue: str, cb: Callback | None, max_msgs: int, bounds: Bounds
-    ) -> Subscription:
-        """Begin one; see `Bus.subscribe`."""
-        subscription = self._make(subject, queue, cb, max_msgs, bounds)
-        if self.connection is not None:
-            self._register(self.connection, subscription)
-        return subscription
-
     def register(self, connection: Connection, known: Set[bytes] = frozenset()) -> None:
         """Tell a new connection's server about all of them, but for those that it knows."""
         self.connection = connection
@@ -157,6 +153,10 @@ class ClientSubscriptions(Subscriptions):
         """Have the server send no more for any of them; they go on on another connection."""
         for subscription in self.values():
             self._unsub(subscription, 0)
+
+    async def _begin(self, subscription: Subscription) -> None:
+        if self.connection is not None:
+            self._register(self.connection, subscription)
 
     def _register(self, connection: Connection, subscription: Subscription) -> None:
         """SUB, and for one that ends by itself the count that is left: the server's begins anew."""

@@ -23,7 +23,6 @@ from agents_core.errors import (
 from agents_core.nats.auth import HOPELESS
 from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.connector import Connector
-from agents_core.nats.link import LIVE
 from agents_core.nats.options import Options
 from agents_core.nats.requests import Requests
 from agents_core.nats.servers import Server
@@ -107,7 +106,7 @@ class Link:
         try:
             await session.open()
         finally:
-            unwanted = self._away or self._status.value not in LIVE
+            unwanted = self._away or not self._status.is_live
             if asyncio.current_task() is self._under_way and unwanted:
                 await session.close()
                 raise asyncio.CancelledError  # which nats-py may have swallowed
@@ -115,7 +114,7 @@ class Link:
 
     async def _use(self, session: Session) -> None:
         """This one from now on: what is subscribed to, then what was published meanwhile."""
-        if self._status.value not in LIVE:  # closed meanwhile
+        if not self._status.is_live:  # closed meanwhile
             await session.close()
             return
         self.session = session
@@ -176,7 +175,7 @@ class Link:
 
     async def _return(self) -> None:
         """Try server after server until one answers or none is left."""
-        while self.session is None and self._status.value in LIVE:
+        while self.session is None and self._status.is_live:
             session = await self.connector.again()
             if session is None:
                 break
@@ -191,7 +190,7 @@ class Link:
     @property
     def _can_return(self) -> bool:
         """Whether it goes on with another session when this one is over."""
-        return self._options.allow_reconnect and self._status.value in LIVE
+        return self._options.allow_reconnect and self._status.is_live
 
     async def leave(self) -> None:
         """Leave the server, after what was published has reached it, and connect anew.
@@ -224,7 +223,7 @@ class Link:
         if self._away:
             self._away = False
             self.connector.hurry()  # it left by itself: that is no reason to wait
-            if self.session is None and self._status.value in LIVE:  # else it is still leaving
+            if self.session is None and self._status.is_live:  # else it is still leaving
                 self._come_back()
         elif self.session is None:
             self.connector.hurry()

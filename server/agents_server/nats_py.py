@@ -13,20 +13,14 @@ from collections.abc import Awaitable, Sequence
 
 from agents_core.bus import (
     DONE,
-    PENDING_BYTES_LIMIT,
-    PENDING_MSGS_LIMIT,
-    Callback,
-    PendingPolicy,
     Status,
 )
 from agents_core.errors import AgentsError, ConnectionClosed, NotConnected
 from agents_core.nats.basebus import BaseBus
 from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.headers import HeadersLike, encode_headers
-from agents_core.nats.link import LIVE
 from agents_core.nats.options import Options
 from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
-from agents_core.nats.subscription import Bounds, Subscription
 from agents_server.nats_link import Link
 from agents_server.nats_message import check_text, single
 from agents_server.nats_outbox import Outbox
@@ -38,7 +32,8 @@ _log = logging.getLogger("agents_server.nats_py")
 class NatsPyBus(BaseBus):
     """A bus on nats-py. See `agents_core.bus.Bus` for what each method promises.
 
-    A header has one value here: nats-py keeps no more of what arrives.
+    A header has one value here: nats-py keeps no more of what arrives. A subject or a queue group
+    that is not UTF-8 raises `Unsupported`.
 
     Args:
         options: as for our own client, but for `dialer`, which is not used.
@@ -140,7 +135,7 @@ class NatsPyBus(BaseBus):
         Raises:
             Unsupported: nats-py can't send these headers, or a subject that is not UTF-8.
         """
-        if self.status not in LIVE and self._link.session is None:
+        if not self._status.is_live and self._link.session is None:
             raise ConnectionClosed(self.url)
         size = len(payload) + (len(encode_headers(headers)) if headers else 0)
         loose = self.options.skip_subject_validation
@@ -155,31 +150,6 @@ class NatsPyBus(BaseBus):
         self._stats.out_bytes += len(payload)
         return DONE
 
-    # -- subscribing
-
-    async def subscribe(
-        self,
-        subject: str,
-        queue: str = "",
-        cb: Callback | None = None,
-        *,
-        max_msgs: int = 0,
-        pending_msgs_limit: int = PENDING_MSGS_LIMIT,
-        pending_bytes_limit: int = PENDING_BYTES_LIMIT,
-        pending_policy: PendingPolicy = "drop_new",
-    ) -> Subscription:
-        """See `Bus.subscribe`.
-
-        Raises:
-            Unsupported: the subject or the queue is not UTF-8.
-        """
-        if self.status not in LIVE:
-            raise ConnectionClosed(self.url)
-        for text in (subject, queue):
-            check_text(text)
-        bounds = Bounds(pending_msgs_limit, pending_bytes_limit, pending_policy)
-        return await self._subscriptions.add(subject, queue, cb, max_msgs, bounds)
-
     # -- barriers and ending
 
     async def ready(self) -> None:
@@ -192,7 +162,7 @@ class NatsPyBus(BaseBus):
 
     async def drain(self) -> None:
         """See `Bus.drain`; bounded by `drain_timeout`, what is not done by then is dropped."""
-        if self.status not in LIVE:
+        if not self._status.is_live:
             return
         self._status.set(Status.DRAINING)
         try:

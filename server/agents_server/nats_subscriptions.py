@@ -15,7 +15,7 @@ from agents_core.errors import PermissionsViolation, ServerError
 from agents_core.nats.msg import Msg
 from agents_core.nats.subscription import Bounds, Subscription
 from agents_core.nats.subscriptions import Subscriptions
-from agents_server.nats_message import raw_headers
+from agents_server.nats_message import check_text, raw_headers
 from agents_server.nats_outbox import Outbox
 from agents_server.nats_session import Interest, Session
 
@@ -47,11 +47,14 @@ class NatsPySubscriptions(Subscriptions):
     async def add(
         self, subject: str, queue: str, cb: Callback | None, max_msgs: int, bounds: Bounds
     ) -> Subscription:
-        """Begin one; see `Bus.subscribe`."""
-        subscription = self._make(subject, queue, cb, max_msgs, bounds)
-        if self.session is not None:
-            await self._register(self.session, subscription)
-        return subscription
+        """Begin one; see `Bus.subscribe`.
+
+        Raises:
+            Unsupported: the subject or the queue is not UTF-8.
+        """
+        for text in (subject, queue):
+            check_text(text)
+        return await super().add(subject, queue, cb, max_msgs, bounds)
 
     async def register(self, session: Session) -> None:
         """Tell a new session's server about all of them."""
@@ -63,6 +66,10 @@ class NatsPySubscriptions(Subscriptions):
         """The session is lost, and what nats-py had there with it."""
         self.session = None
         self._interests.clear()
+
+    async def _begin(self, subscription: Subscription) -> None:
+        if self.session is not None:
+            await self._register(self.session, subscription)
 
     async def _register(self, session: Session, subscription: Subscription) -> None:
         def take(msg: NativeMsg) -> None:
