@@ -28,6 +28,7 @@ from agents_core.errors import (
     Unsupported,
 )
 from agents_core.nats.msg import Msg
+from agents_core.nats.waiters import Waiters
 
 FAIR_MSGS = 1000
 """Messages an iteration or an async callback takes in a row before everybody else gets a turn."""
@@ -111,7 +112,7 @@ class Subscription:
         self._flush, self._on_error, self._stats = flush, on_error, stats
         self._pending: deque[Msg] = deque()
         self._pending_bytes = 0
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters = Waiters()
         self._runner: asyncio.Task[None] | None = None
         self._slow = False
         self._ends = max_msgs > 0  # some day, or it has
@@ -164,7 +165,8 @@ class Subscription:
         self._pending.append(msg)
         self._pending_bytes += size
         if self._cb is None:
-            self._wake()
+            if self._waiters:
+                self._waiters.wake()
         elif self._runner is None:
             self._runner = asyncio.get_running_loop().create_task(self._run())
 
@@ -205,13 +207,6 @@ class Subscription:
             self._slow = True
             self._on_error(SlowConsumer(self.subject, self.dropped))
 
-    def _wake(self) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
-
     def _take(self) -> Msg:
         msg = self._pending.popleft()
         self._pending_bytes -= len(msg.data) + len(msg.raw_headers)
@@ -228,7 +223,7 @@ class Subscription:
             while self._pending:
                 try:
                     await callback(self._take())
-                except Exception as error:  # as in _call
+                except Exception as error:  # as in `deliver`
                     self._on_error(error)
                 count += 1
                 if count % FAIR_MSGS == 0:
@@ -258,17 +253,10 @@ class Subscription:
             raise RequestTimeout(self.subject, timeout or 0.0) from None
         return self._take()
 
-    async def _wait(self) -> None:
+    def _wait(self) -> Awaitable[None]:
         if self._ended:
             raise self.error or ConnectionClosed()
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and self._pending:
-                self._wake()  # woken and cancelled in one turn: the message is somebody else's
-            raise
+        return self._waiters.wait()
 
     async def __aiter__(self) -> AsyncIterator[Msg]:
         """Messages until the subscription ends; those pending are delivered first."""
@@ -327,10 +315,7 @@ class Subscription:
             return
         self._ends = self._ended = True
         self._on_end(self)
-        waiters, self._waiters = self._waiters, deque()
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        self._waiters.wake_all()
 
     def discard(self) -> None:
         """Drop what is pending: the bus is closed for good."""

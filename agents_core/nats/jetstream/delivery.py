@@ -11,6 +11,7 @@ from typing import TypeAlias, cast
 from agents_core.errors import AgentsError
 from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.subscription import FAIR_MSGS
+from agents_core.nats.waiters import Waiters
 
 JSCallback: TypeAlias = Callable[[JSMsg], object]
 """Called with each message. A plain function runs at once, inside the arrival; a coroutine function
@@ -42,7 +43,7 @@ class Delivery:
         self._plain = cb if cb is not None and not inspect.iscoroutinefunction(cb) else None
         self._taken, self._report = taken, report
         self._held: deque[JSMsg] = deque()
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters = Waiters()
         self._ended = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
 
@@ -70,7 +71,7 @@ class Delivery:
             return
         self._held.append(msg)
         if self._waiters:
-            self._wake()
+            self._waiters.wake()
 
     async def __aiter__(self) -> AsyncIterator[JSMsg]:
         """Messages until it ends; those that are here come first.
@@ -91,7 +92,7 @@ class Delivery:
                 if self.error is not None:
                     raise self.error
                 return
-            await self._more()
+            await self._waiters.wait()
 
     async def take(self) -> JSMsg | None:
         """The next message, or None when it has ended.
@@ -104,27 +105,10 @@ class Delivery:
                 if self.error is not None:
                     raise self.error
                 return None
-            await self._more()
+            await self._waiters.wait()
         msg = self._held.popleft()
         self._taken(msg)
         return msg
-
-    async def _more(self) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and self._held:
-                self._wake()  # woken and cancelled in one turn: the message is somebody else's
-            raise
-
-    def _wake(self) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
 
     async def _run(self) -> None:
         """Call an async callback for each message, in order."""
@@ -146,8 +130,7 @@ class Delivery:
         if error is not None and self._cb is not None:
             self._report(error)
         self._ended.set()
-        while self._waiters:
-            self._wake()
+        self._waiters.wake_all()
 
     def drop(self) -> None:
         """Forget what is here, and stop calling an async callback."""

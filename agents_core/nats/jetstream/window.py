@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 
 from agents_core.bus import Bus, Status, Subscription
 from agents_core.errors import AgentsError, ConnectionClosed, OutboundBufferFull, RequestTimeout
@@ -12,6 +11,7 @@ from agents_core.nats.jetstream.errors import NoStreamResponse, TooManyStalledMs
 from agents_core.nats.jetstream.header import Header
 from agents_core.nats.jetstream.publish import PubAck, read_ack
 from agents_core.nats.msg import Msg
+from agents_core.nats.waiters import Waiters
 from agents_core.timers import Timer, Timers
 
 MAX_PENDING = 4000
@@ -69,8 +69,8 @@ class Window:
         self._opening = asyncio.Lock()
         self._count = 0
         self._pending: dict[str, _Pending] = {}  # in the order of their deadlines
-        self._room: deque[asyncio.Future[None]] = deque()
-        self._empty: deque[asyncio.Future[None]] = deque()
+        self._room = Waiters()
+        self._empty = Waiters()
         self._timer: Timer | None = None
 
     def __len__(self) -> int:
@@ -124,28 +124,16 @@ class Window:
         """Return when an acknowledgement has made room; those who wait are served in turn."""
         try:
             async with asyncio.timeout(seconds):
-                await self._turn()
+                await self._room.wait()
                 while len(self._pending) >= self._limit:
-                    await self._turn()
+                    await self._room.wait()
         except TimeoutError:
             raise TooManyStalledMsgs(self._limit) from None
-
-    async def _turn(self) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        self._room.append(waiter)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                _wake(self._room)  # woken and cancelled in one turn: the room is somebody else's
-            raise
 
     async def completed(self) -> None:
         """Return when every message has its acknowledgement, or its error."""
         while self._pending:
-            waiter = asyncio.get_running_loop().create_future()
-            self._empty.append(waiter)
-            await waiter
+            await self._empty.wait()
 
     def _reply(self, msg: Msg) -> None:
         token = msg.subject[len(self._inbox) + 1 :]
@@ -200,9 +188,9 @@ class Window:
     def _forget(self, token: str) -> None:
         """One less: the next that waits may go on."""
         del self._pending[token]
-        _wake(self._room)
-        while self._empty and not self._pending:
-            _wake(self._empty)
+        self._room.wake()
+        if not self._pending:
+            self._empty.wake_all()
 
     def _on_status(self, status: Status) -> None:
         for token, pending in list(self._pending.items()):
@@ -210,12 +198,3 @@ class Window:
                 self._fail(token, ConnectionClosed(self._bus.url))
             elif status is Status.CONNECTED and Header.MSG_ID in (pending.headers or ()):
                 self._resend(token)  # lost with the connection or not, it is stored once
-
-
-def _wake(waiters: deque[asyncio.Future[None]]) -> None:
-    """Wake the first that still waits."""
-    while waiters:
-        waiter = waiters.popleft()
-        if not waiter.done():
-            waiter.set_result(None)
-            return
