@@ -42,8 +42,8 @@ from agents_core.state.backend import MemoryBackend
 from agents_core.state.memory import InMemoryBackend
 from agents_core.supervisor import Tree
 from agents_core.timers import Timers
+from agents_core.version import VERSION
 
-VERSION = "0.1.0"
 FLUSH_S = 2.0
 """Seconds that a start waits for the server to know of its agents; a server that needs more is as
 good as gone, and they run without it."""

@@ -10,6 +10,7 @@ from typing import Any
 from agents_core.nats.auth import Identity
 from agents_core.nats.servers import Server
 from agents_core.nats.transport import TLS, Dialer
+from agents_core.version import VERSION
 
 Notify = Callable[[], "Awaitable[None] | None"]
 NotifyError = Callable[[Exception], "Awaitable[None] | None"]
@@ -105,7 +106,7 @@ class Options(Identity):
             "verbose": False,
             "pedantic": False,
             "lang": "python-agents-core",
-            "version": "0.1.0",
+            "version": VERSION,
             "protocol": 1,
             "headers": True,
             "no_responders": True,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents_core.errors import AgentsError
-from agents_core.node import VERSION
+from agents_core.version import VERSION
 from agents_server import log
 from agents_server.config import HTTP_PORT, Config
 from agents_server.export import export

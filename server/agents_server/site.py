@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agents_core.errors import Unsupported
-from agents_core.node import VERSION
+from agents_core.version import VERSION
 from agents_server.assets import IMMUTABLE, REVALIDATE, Asset
 from agents_server.config import Config
 from agents_server.index import Index, Wheel, lock
