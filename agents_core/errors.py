@@ -146,10 +146,11 @@ class ConnectionClosed(AgentsError):
 
 @dataclass(eq=False)
 class OutboundBufferFull(AgentsError):
-    """More is waiting to be sent than the buffer may hold; nothing of this message was sent."""
+    """More waits than may, most often to be sent; nothing of this message was sent."""
 
     limit: int
-    template: ClassVar[str] = "the outbound buffer is full ({limit} bytes)"
+    what: str = "bytes"
+    template: ClassVar[str] = "the outbound buffer is full ({limit} {what})"
 
 
 @dataclass(eq=False)

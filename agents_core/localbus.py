@@ -54,7 +54,7 @@ class Hub:
             OutboundBufferFull: too many are on their way.
         """
         if len(self._queue) >= IN_FLIGHT_MAX:
-            raise OutboundBufferFull(IN_FLIGHT_MAX)
+            raise OutboundBufferFull(IN_FLIGHT_MAX, "messages")
         self._queue.append(msg)
         if not self._draining:
             self._draining = True

@@ -23,7 +23,7 @@ class Callbacks:
         if callback is None:
             return
         if len(self._running) >= RUNNING_MAX:
-            _unhandled(OutboundBufferFull(RUNNING_MAX))
+            _unhandled(OutboundBufferFull(RUNNING_MAX, "callbacks"))
             return
         try:
             result = callback(*args)

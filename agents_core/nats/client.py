@@ -271,7 +271,7 @@ class Client(BaseBus):
                 if connection is None:
                     raise NotConnected(self.url)
                 if connection.unanswered >= PINGS_MAX:
-                    raise OutboundBufferFull(PINGS_MAX)
+                    raise OutboundBufferFull(PINGS_MAX, "barriers")
                 await asyncio.shield(connection.ping())  # a late PONG must find its PING
         except TimeoutError:
             raise RequestTimeout("PING", timeout) from None

@@ -130,7 +130,7 @@ class Requests:
         if self._bus.status not in {Status.CONNECTED, Status.DRAINING}:
             raise NotConnected(self._bus.url)
         if len(self._waiting) + len(self._many) >= REQUESTS_MAX:
-            raise OutboundBufferFull(REQUESTS_MAX)
+            raise OutboundBufferFull(REQUESTS_MAX, "requests")
 
     def _reply(self, msg: Msg) -> None:
         waiting = self._waiting.get(msg.subject[len(self._prefix) + 1 :])
