@@ -166,7 +166,7 @@ class Link:
         self._release(connection)
         self._requests.fail_all(NotConnected(self.url))
         self._callbacks.call(self._options.disconnected_cb)
-        if self._options.allow_reconnect and self._status.is_live:
+        if self._can_return:
             self._come_back()
         else:
             self._outbox.close()
@@ -204,16 +204,21 @@ class Link:
         if self._under_way is task:
             self._under_way = None
 
+    @property
+    def _can_return(self) -> bool:
+        """Whether it goes on with another connection when this one is over."""
+        return self._options.allow_reconnect and self._status.is_live
+
     def leave(self) -> None:
         """Leave the server, after what was written is on its way, and connect anew."""
         connection = self.connection
-        if connection is not None and self._options.allow_reconnect and self._status.is_live:
+        if connection is not None and self._can_return:
             connection.close()
             self._gone(connection)
 
     async def suspend(self) -> None:
         """See `Bus.suspend`; without `allow_reconnect` nothing would come back: that stays."""
-        if self._away or not self._options.allow_reconnect or not self._status.is_live:
+        if self._away or not self._can_return:
             return
         self._away = True
         await self._end_way()
