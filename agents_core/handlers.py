@@ -50,6 +50,9 @@ def every(seconds: float) -> Callable[[F], F]:
     """Mark a method to be called every `seconds` while the agent runs, between its messages.
 
     A call is skipped while the one before it still waits or runs.
+
+    Raises:
+        InvalidSpec: the interval is not more than 0.
     """
     if not seconds > 0:
         raise InvalidSpec(f"every({seconds}): the interval is more than 0 seconds")

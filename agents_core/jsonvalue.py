@@ -17,7 +17,7 @@ INT_DIGITS_MAX = 400
 """Digits of one integer; reading very long ones takes quadratic time."""
 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
-# A JSON string. One that does not end goes to the end of the text, so that time stays linear.
+"""A JSON string. One that does not end goes to the end of the text, so that time stays linear."""
 
 _ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
 _LONG_INT = b"0" * (INT_DIGITS_MAX + 1)

@@ -165,9 +165,7 @@ class Session:
         """
         seconds = self._options.connect_timeout
         self._client.login = await self._options.login(self.server.uri)
-        token = _reading.set(
-            self
-        )  # nats-py's tasks inherit it, so that `_Deaf` knows whose they are
+        token = _reading.set(self)  # nats-py's tasks inherit it: `_Deaf` sees whose they are
         try:
             async with asyncio.timeout(seconds):
                 await self._client.connect(**self._arguments())

@@ -63,7 +63,7 @@ async def info(
     stall: float = STALL_S,
     prefix: str = verbs.PREFIX,
 ) -> list[ServiceInfo]:
-    """The same with descriptions and endpoints; arguments as `ping` has them."""
+    """The same with descriptions and endpoints; arguments and errors as `ping` has them."""
     return await _ask(ServiceInfo, bus, "INFO", (name, id, prefix), timeout, stall)
 
 
@@ -76,7 +76,7 @@ async def stats(
     stall: float = STALL_S,
     prefix: str = verbs.PREFIX,
 ) -> list[ServiceStats]:
-    """The same with the endpoints' counters; arguments as `ping` has them."""
+    """The same with the endpoints' counters; arguments and errors as `ping` has them."""
     return await _ask(ServiceStats, bus, "STATS", (name, id, prefix), timeout, stall)
 
 
