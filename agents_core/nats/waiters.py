@@ -9,6 +9,8 @@ from collections import deque
 class Waiters(deque[asyncio.Future[None]]):
     """One future for each that waits, in the order they came; none where nobody does."""
 
+    __slots__ = ()
+
     async def wait(self) -> None:
         """Return when it is the caller's turn to look whether what it waits for has come."""
         waiter = asyncio.get_running_loop().create_future()
