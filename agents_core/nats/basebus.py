@@ -1,4 +1,4 @@
-"""What every bus does in the same way: it asks, and says how it is."""
+"""What every bus does in the same way: it subscribes, asks, and says how it is."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class BaseBus(Bus):
         InvalidSubject: the prefix can't be in a subject.
     """
 
-    _subscriptions: Subscriptions
+    _subscriptions: Subscriptions  # of the kind that the subclass needs
 
     def __init__(self, status: Status, inbox_prefix: str = "_INBOX") -> None:
         self._status = StatusHolder(status)

@@ -10,12 +10,12 @@ from weakref import WeakSet
 from agents_core.bus import Callback, Stats
 from agents_core.errors import PermissionsViolation, ServerError
 from agents_core.nats import commands
-from agents_core.nats.connection import Connection
 from agents_core.nats.subject import check_subject, check_word
 from agents_core.nats.subscription import Bounds, Subscription
 
 if TYPE_CHECKING:
     from agents_core.bus import Subscription as Interest
+    from agents_core.nats.connection import Connection
 
 
 class Subscriptions(dict[bytes, Subscription], ABC):
