@@ -8,10 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from random import Random, SystemRandom
 
-from agents_core.bus import (
-    DONE,
-    Status,
-)
+from agents_core.bus import DONE, Status
 from agents_core.errors import ConnectionClosed, OutboundBufferFull
 from agents_core.nats.basebus import BaseBus
 from agents_core.nats.headers import HeadersLike, encode_headers

@@ -6,11 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from agents_core.bus import (
-    DONE,
-    Stats,
-    Status,
-)
+from agents_core.bus import DONE, Stats, Status
 from agents_core.errors import (
     ConnectionClosed,
     NotConnected,
