@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self
 
 from agents_core.bus import PENDING_BYTES_LIMIT, Status, Subscription
 from agents_core.errors import AgentsError, ConnectionClosed, NotConnected
@@ -86,7 +86,7 @@ class PushSubscription:
         self.delivered = 0
         self._js, self._bus = js, js.bus
         self.subject, self.queue = config.deliver_subject or "", config.deliver_group or ""
-        self._cb = cb
+        self._cb: Any = cb  # plain or async, as `_call` and `_call_async` have it
         self._acks = not manual_ack and config.ack_policy in {AckPolicy.EXPLICIT, AckPolicy.ALL}
         self._error_cb, self._callbacks = error_cb, Callbacks()
         self._limit = 0  # of messages to hand over; 0 for none
@@ -189,7 +189,7 @@ class PushSubscription:
         if (accepted := self._accept(msg)) is None:
             return
         try:
-            cast("JSCallback", self._cb)(accepted)
+            self._cb(accepted)
             self._ack(accepted)
         except Exception as error:  # it is delivered again
             self._report(error)
@@ -199,7 +199,7 @@ class PushSubscription:
         if (accepted := self._accept(msg)) is None:
             return
         try:
-            await cast("Callable[[JSMsg], Awaitable[object]]", self._cb)(accepted)
+            await self._cb(accepted)
             self._ack(accepted)
         except Exception as error:  # as above
             self._report(error)
