@@ -266,7 +266,7 @@ class PushSubscription:
         self._received = received
         if self._missed == MISSED_MAX:
             self._missed = 0
-            self._report(NoHeartbeat(self.consumer, MISSED_MAX * self._heartbeat))
+            self._report(NoHeartbeat(self.consumer, round(MISSED_MAX * self._heartbeat, 3)))
             self._look()
 
     def _on_status(self, status: Status) -> None:
