@@ -34,7 +34,7 @@ from agents_core.timers import Timer
 
 PUSH_MSGS_LIMIT = 512 * 1024
 """Messages a subscription keeps for a slow reader, as in nats-py: under flow control the server
-sends up to 32 MiB ahead, which is 350,000 of the smallest. It keeps `PENDING_BYTES_LIMIT` bytes."""
+sends up to 32 MiB ahead, some 300,000 of the smallest. Of bytes it keeps `PENDING_BYTES_LIMIT`."""
 
 MISSED_MAX = 3
 """Heartbeats that may be missed before the silence is reported (ADR-15)."""
@@ -69,6 +69,7 @@ class PushSubscription:
 
     Attributes:
         stream, consumer: what is read.
+        subject, queue: where it is delivered, and the group that shares it, or empty.
         delivered: messages handed over so far.
     """
 
@@ -94,11 +95,12 @@ class PushSubscription:
         self._gap = 0  # the last one that was reported
         # Of a group only one member gets each heartbeat, so its silence proves nothing.
         self._heartbeat = 0.0 if self.queue else config.idle_heartbeat or 0.0
-        self._received = 0  # of which everything is a sign of life
+        self._received = 0  # at the last tick; whatever arrives is a sign of life
         self._missed = 0
         self._timer: Timer | None = None
         self._work: asyncio.Task[None] | None = None
         self._subscription: Subscription  # once it is open
+        self._watching = False
         self._unlisten: Callable[[], object] = lambda: None
 
     async def open(
@@ -115,6 +117,7 @@ class PushSubscription:
             pending_msgs_limit=pending_msgs_limit,
             pending_bytes_limit=pending_bytes_limit,
         )
+        self._watching = True
         self._unlisten = self._bus.on_status(self._on_status)
         if self._heartbeat:
             self._timer = self._js.timers.after(self._heartbeat, self._tick)
@@ -248,7 +251,7 @@ class PushSubscription:
             return
         try:
             seen, sent = Metadata(self._last).sequence.consumer, int(last)
-        except NotJSMessage:  # of somebody else
+        except (NotJSMessage, ValueError):  # of somebody else
             return
         if sent > seen and sent != self._gap:
             self._gap = sent
@@ -277,7 +280,7 @@ class PushSubscription:
 
     def _look(self) -> None:
         """Find out whether the consumer is still there, unless that is being done already."""
-        if self._work is None or self._work.done():
+        if self._watching and (self._work is None or self._work.done()):
             self._work = asyncio.get_running_loop().create_task(self._find())
 
     async def _find(self) -> None:
@@ -308,6 +311,7 @@ class PushSubscription:
 
     def _close(self) -> None:
         """Watch no more."""
+        self._watching = False
         self._unlisten()
         if self._timer is not None:
             self._timer.cancel()

@@ -283,6 +283,7 @@ async def test_a_gap_is_reported_once() -> None:
         assert [(error.last, error.sequence) for error in gaps] == [(9, 13), (9, 14)]
         await it.deliver(14)
         await it.beat(14)
+        await it.beat("9" * 5000)
         ack = "$JS.ACK.nonsense"
         it.server.bus.publish(TO, b"", ack)
         await it.beat(20)
@@ -434,11 +435,14 @@ async def test_a_callback_ends_after_so_many() -> None:
 
 async def test_unsubscribing_leaves_what_has_arrived() -> None:
     async with reader() as it:
-        await it.deliver(1, 2)
+        await it.deliver(1)
+        it.server.say(TO, 409, "Consumer Deleted")
+        await it.deliver(2)
         await it.subscription.unsubscribe()
         await it.deliver(3)
         assert await it.next(10) == [b"1", b"2"]
-        assert await it.server.none("CONSUMER.DELETE")
+        assert [type(error) for error in it.errors] == [ConsumerDeleted]
+        assert await it.server.none("CONSUMER")  # neither deleted nor asked for
         await it.subscription.unsubscribe()
 
 
