@@ -98,6 +98,16 @@ class Subscription(Protocol):
         ...
 
     @property
+    def pending_bytes(self) -> int:
+        """Their size in bytes of payload and headers."""
+        ...
+
+    @property
+    def received(self) -> int:
+        """Messages that arrived so far; within a callback, that one is the last of them."""
+        ...
+
+    @property
     def dropped(self) -> int:
         """Messages dropped because the reader was too slow."""
         ...

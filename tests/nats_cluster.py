@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import randrange
+from typing import TypeVar
 
 from agents_core import nats
 from agents_core.bus import Bus, Status
+from agents_core.errors import AgentsError
 from agents_server.nats_py import NatsPyBus
 from agents_server.nats_server import LOOPBACK, NatsServer, free_port
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -95,3 +99,18 @@ async def knows(nc: nats.Client | NatsPyBus, *urls: str) -> None:
     """Wait until the client knows of these servers and of no others."""
     while set(nc.servers) != set(urls):
         await asyncio.sleep(0.01)
+
+
+async def elected(call: Callable[[], Awaitable[T]]) -> T:
+    """The answer, as soon as there is a leader to give it; the test's deadline bounds it."""
+    while True:
+        try:
+            return await call()
+        except AgentsError:
+            await asyncio.sleep(0.1)
+
+
+def named(servers: list[NatsServer], leader: str | None) -> NatsServer:
+    """The server with that name: n0, n1, n2."""
+    assert leader is not None
+    return servers[int(leader[1:])]

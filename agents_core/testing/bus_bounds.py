@@ -29,6 +29,7 @@ async def drops_the_newest_beyond_the_bound(one: Bus, other: Bus) -> None:
         assert (subscription.pending_msgs, subscription.dropped) == (3, 7), (
             "not what the bound says"
         )
+        assert (subscription.pending_bytes, subscription.received) == (3, 10)
         assert (await subscription.next_msg(SECONDS_MAX)).data == b"0", "the oldest stay"
     assert other.stats.dropped >= 14, "drops are counted for the bus, too"
 

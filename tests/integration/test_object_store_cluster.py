@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from agents_core import nats
-from agents_core.errors import AgentsError
 from agents_core.nats.jetstream import ObjectStore
 from agents_server.nats_server import NatsServer
 from tests.integration.objects import CHUNK, MIB, chunks_in, subject_of
-from tests.nats_cluster import cluster
+from tests.nats_cluster import cluster, elected, named
 
 pytestmark = pytest.mark.nats
-T = TypeVar("T")
 TIMEOUT_S = 1.0
 """For an answer; one that was lost with a leader is waited for in vain."""
-
-
-async def elected(call: Callable[[], Awaitable[T]]) -> T:
-    """The answer, as soon as there is a leader to give it; the test's deadline bounds it."""
-    while True:
-        try:
-            return await call()
-        except AgentsError:
-            await asyncio.sleep(0.1)
 
 
 @asynccontextmanager
@@ -42,12 +29,6 @@ async def replicated(folder: Path) -> AsyncIterator[tuple[list[NatsServer], Obje
         js = nc.jetstream(timeout=TIMEOUT_S)
         yield servers, await elected(lambda: js.create_object_store("b", replicas=3))
         await nc.close()
-
-
-def named(servers: list[NatsServer], leader: str | None) -> NatsServer:
-    """The server with that name: n0, n1, n2."""
-    assert leader is not None
-    return servers[int(leader[1:])]
 
 
 async def test_putting_goes_on_while_leaders_change(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ from agents_core.nats.jetstream.object_reader import ObjectReader
 from agents_core.nats.jetstream.object_store import ObjectResult, ObjectStore, ObjectWatcher
 from agents_core.nats.jetstream.ordered import OrderedConsumer
 from agents_core.nats.jetstream.publish import PubAck, PublishOptions
+from agents_core.nats.jetstream.push import PushSubscription
 from agents_core.nats.jetstream.schedule import schedule
 from agents_core.nats.jetstream.stored import RawStreamMsg
 from agents_core.nats.jetstream.stream import (
@@ -113,6 +114,7 @@ __all__ = [
     "PubAck",
     "PublishOptions",
     "PullSubscription",
+    "PushSubscription",
     "RawStreamMsg",
     "RePublish",
     "ReplayPolicy",

@@ -20,7 +20,6 @@ from agents_core.nats.jetstream.consumer import (
     DeliverPolicy,
     ReplayPolicy,
 )
-from agents_core.nats.jetstream.consumer_api import ConsumerAPI
 from agents_core.nats.jetstream.counter import Counter
 from agents_core.nats.jetstream.delivery import JSCallback
 from agents_core.nats.jetstream.errors import ConsumerNotFound, NoStreamResponse
@@ -30,12 +29,13 @@ from agents_core.nats.jetstream.message_api import MessageAPI
 from agents_core.nats.jetstream.object_api import ObjectAPI
 from agents_core.nats.jetstream.ordered import HEARTBEAT_S, INACTIVE_S, OrderedConsumer
 from agents_core.nats.jetstream.publish import PubAck, PublishOptions, publish_headers, read_ack
+from agents_core.nats.jetstream.push_api import PushAPI
 from agents_core.nats.jetstream.subscription import PullSubscription
 from agents_core.nats.jetstream.window import MAX_PENDING, RETRY_ATTEMPTS, RETRY_WAIT_S, Window
 from agents_core.nats.options import NotifyError
 
 
-class JetStreamContext(KeyValueAPI, ConsumerAPI, MessageAPI, ObjectAPI):
+class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
     """JetStream of one account, or of one domain (ADR-19), over one bus. Make one and keep it.
 
         js = nc.jetstream()                    # or JetStreamContext(bus)

@@ -16,6 +16,7 @@ JetStreamError
 │   └── StoreFailed, ConsumerDeleted, ConsumerIsPush, MaxBytesExceeded, PullRefused
 ├── NoStreamResponse           no stream takes the subject
 ├── FetchTimeout, NoHeartbeat, SequenceGap
+├── ConsumerMismatch, ConsumerBound
 ├── TooManyStalledMsgs, BatchEnded
 ├── NotJSMessage, MsgAlreadyAckd
 ├── BucketNotFound             of values or of objects
@@ -155,7 +156,7 @@ class ConsumerDeleted(APIError):
 
 @dataclass(eq=False)
 class ConsumerIsPush(APIError):
-    """The consumer pushes to a subject, so nothing can be pulled from it."""
+    """The consumer pushes to a subject, so nothing can be pulled from it: use `js.subscribe`."""
 
 
 @dataclass(eq=False)
@@ -187,7 +188,7 @@ class FetchTimeout(JetStreamError, TimeoutError):
 
 @dataclass(eq=False)
 class NoHeartbeat(JetStreamError):
-    """Neither a message nor a heartbeat came for `seconds`: the request for messages is lost."""
+    """Neither a message nor a heartbeat came for `seconds`: what delivers them may be gone."""
 
     consumer: str
     seconds: float
@@ -196,12 +197,29 @@ class NoHeartbeat(JetStreamError):
 
 @dataclass(eq=False)
 class SequenceGap(JetStreamError):
-    """A consumer's messages did not follow one another: `sequence` came after `last`."""
+    """A consumer's messages did not follow one another: `sequence` is the next after `last`."""
 
     consumer: str
     last: int
     sequence: int
-    template: ClassVar[str] = "consumer {consumer!r}: message {sequence} came after {last}"
+    template: ClassVar[str] = "consumer {consumer!r}: message {sequence} follows {last}"
+
+
+@dataclass(eq=False)
+class ConsumerMismatch(JetStreamError):
+    """A consumer exists, and is not the one that was asked for."""
+
+    consumer: str
+    reason: str
+    template: ClassVar[str] = "consumer {consumer!r}: {reason}"
+
+
+@dataclass(eq=False)
+class ConsumerBound(JetStreamError):
+    """Somebody is subscribed to the push consumer, and it has no group to share it in."""
+
+    consumer: str
+    template: ClassVar[str] = "consumer {consumer!r} has a subscriber already"
 
 
 @dataclass(eq=False)

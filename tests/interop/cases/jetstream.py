@@ -17,6 +17,7 @@ from agents_core.nats.jetstream import (
     StorageType,
     SubjectTransform,
 )
+from agents_core.nats.jetstream.errors import ConsumerNotFound, NoHeartbeat
 from tests.interop.cases.case import Case, NatsJs
 
 
@@ -219,6 +220,72 @@ async def a_consumer_shared(nc: nats.Client, js: NatsJs) -> None:
     assert theirs
 
 
+async def a_push_consumer_of_js(nc: nats.Client, js: NatsJs) -> None:
+    """We subscribe to one that nats.js made, with flow control, and find out when it deletes it."""
+    name, ours = unique(), nc.jetstream()
+    await ours.add_stream(name=name, subjects=[f"{name}.>"], storage=StorageType.MEMORY)
+    await js.run(
+        """
+        const jsm = await nats.jetstreamManager(nc), client = nats.jetstream(nc);
+        await jsm.consumers.add(name, {
+          durable_name: "d", deliver_subject: nats.createInbox(), ack_policy: "explicit",
+          filter_subject: `${name}.a`, flow_control: true, idle_heartbeat: nats.nanos(100),
+        });
+        for (let number = 0; number < 5; number++) await client.publish(`${name}.a`, `${number}`);
+        """,
+        name=name,
+    )
+    errors: list[Exception] = []
+    subscription = await ours.subscribe(f"{name}.a", durable="d", error_cb=errors.append)
+    for number in range(5):
+        msg = await subscription.next_msg(5)
+        assert (msg.data, msg.metadata.consumer) == (b"%d" % number, "d")
+        await msg.ack_sync()
+    info = await js.run(
+        """
+        const jsm = await nats.jetstreamManager(nc), info = await jsm.consumers.info(name, "d");
+        await jsm.consumers.delete(name, "d");
+        return info;
+        """,
+        name=name,
+    )
+    assert (info["push_bound"], info["ack_floor"]["stream_seq"]) == (True, 5)
+    try:
+        await subscription.next_msg(None)
+    except ConsumerNotFound:
+        assert isinstance(errors[0], NoHeartbeat)
+    else:
+        raise AssertionError
+
+
+async def a_push_consumer_of_ours(nc: nats.Client, js: NatsJs) -> None:
+    """nats.js reads by one that we made: what we had not acknowledged, and then all by itself."""
+    name, ours = unique(), nc.jetstream()
+    await ours.add_stream(name=name, subjects=[f"{name}.>"], storage=StorageType.MEMORY)
+    for number in range(4):
+        await ours.publish(f"{name}.a", b"%d" % number)
+    config = ConsumerConfig(ack_wait=0.2)
+    subscription = await ours.subscribe(f"{name}.a", durable="d", config=config)
+    await (await subscription.next_msg()).ack_sync()
+    await subscription.unsubscribe()
+    await nc.flush()
+    found = await js.run(
+        """
+        const consumer = await nats.jetstream(nc).consumers.getPushConsumer(name, "d");
+        const found = new Set(), messages = await consumer.consume();
+        for await (const msg of messages) {
+          found.add(msg.string());
+          await msg.ackAck();
+          if (found.size === 3) break;
+        }
+        return [...found].sort();
+        """,
+        name=name,
+    )
+    assert found == ["1", "2", "3"]
+    assert (await ours.consumer_info(name, "d")).ack_floor.stream_seq == 4
+
+
 CASES: list[Case] = [
     a_stream_of_js,
     a_consumer_of_ours,
@@ -226,4 +293,6 @@ CASES: list[Case] = [
     messages_stored_by_us,
     our_acknowledgements,
     a_consumer_shared,
+    a_push_consumer_of_js,
+    a_push_consumer_of_ours,
 ]

@@ -135,7 +135,7 @@ async def test_a_gap_makes_a_new_consumer_behind_the_last_message() -> None:
         it.deliver(again, 1, 5)
         it.deliver(again, 2, 6)
         assert await it.next(3) == [b"4", b"5", b"6"]
-        assert [str(error) for error in it.errors] == [f"consumer {old!r}: message 3 came after 1"]
+        assert [str(error) for error in it.errors] == [f"consumer {old!r}: message 3 follows 1"]
         assert isinstance(it.errors[0], SequenceGap)
         assert len(it.made) == 2
 
