@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Callable
-from types import TracebackType
 from typing import Any, Self
 
 from agents_core.bus import PENDING_BYTES_LIMIT, Status, Subscription
@@ -346,10 +345,5 @@ class PushSubscription:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._end()
