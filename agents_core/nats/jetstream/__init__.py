@@ -24,6 +24,7 @@ from agents_core.nats.jetstream.consumer import (
 from agents_core.nats.jetstream.context import JetStreamContext
 from agents_core.nats.jetstream.counter import Counter, CounterEntry
 from agents_core.nats.jetstream.header import Header
+from agents_core.nats.jetstream.ingest import FastIngest
 from agents_core.nats.jetstream.kv import KeyValue
 from agents_core.nats.jetstream.kv import KeyValueWatcher as KeyWatcher
 from agents_core.nats.jetstream.kv_config import KeyValueConfig
@@ -86,6 +87,7 @@ __all__ = [
     "DiscardPolicy",
     "Entry",
     "ExternalStream",
+    "FastIngest",
     "Header",
     "JSMsg",
     "JetStreamContext",

@@ -24,6 +24,7 @@ from agents_core.nats.jetstream.counter import Counter
 from agents_core.nats.jetstream.delivery import JSCallback
 from agents_core.nats.jetstream.errors import ConsumerNotFound, NoStreamResponse
 from agents_core.nats.jetstream.flow import EXPIRES_S, Flow
+from agents_core.nats.jetstream.ingest import ACK_EVERY, OUTSTANDING, FastIngest, GapPolicy
 from agents_core.nats.jetstream.kv_api import KeyValueAPI
 from agents_core.nats.jetstream.message_api import MessageAPI
 from agents_core.nats.jetstream.object_api import ObjectAPI
@@ -151,6 +152,34 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
     def atomic_batch(self) -> AtomicBatch:
         """Begin a batch of messages that are stored together or not at all (ADR-50)."""
         return AtomicBatch(self)
+
+    def fast_ingest(
+        self,
+        gaps: GapPolicy = "fail",
+        ack_every: int = ACK_EVERY,
+        max_outstanding: int = OUTSTANDING,
+        error_cb: NotifyError | None = None,
+    ) -> FastIngest:
+        """Begin a batch of any length that is stored message by message, fast (ADR-50).
+
+            async with js.fast_ingest() as batch:
+                for reading in readings:
+                    await batch.add("readings.1", reading)
+
+        Needs server 2.14, and a stream with `allow_batched`.
+
+        Args:
+            gaps: what to do when a message is lost on its way or refused: `fail` ends the batch
+                there, `ok` goes on without it.
+            ack_every: messages for one acknowledgement, at most; the server may want more of them.
+            max_outstanding: acknowledgements that may be missing, 1 to 3: no more than so many
+                times `ack_every` messages are on their way.
+            error_cb: with `gaps="ok"`, told about each `BatchGap`.
+
+        Raises:
+            InvalidOption: an argument that can't be.
+        """
+        return FastIngest(self, gaps, ack_every, max_outstanding, error_cb)
 
     def counter(self, stream: str) -> Counter:
         """The counters of a stream (ADR-49)."""

@@ -7,7 +7,7 @@ JetStreamError
 │   ├── BadRequest             400
 │   │   ├── WrongLastSequence, WrongLastMsgId, WrongStream
 │   │   ├── StreamNameInUse, StreamSealed, ConsumerExists, ConsumerInvalidReset
-│   │   └── BatchIncomplete
+│   │   └── BatchIncomplete, BatchDisabled
 │   ├── ServiceUnavailable     503
 │   │   └── JetStreamNotEnabled
 │   ├── ApiLevelRequired       412
@@ -17,7 +17,7 @@ JetStreamError
 ├── NoStreamResponse           no stream takes the subject
 ├── FetchTimeout, NoHeartbeat, SequenceGap
 ├── ConsumerMismatch, ConsumerBound
-├── TooManyStalledMsgs, BatchEnded
+├── TooManyStalledMsgs, BatchEnded, BatchGap, BatchLost
 ├── NotJSMessage, MsgAlreadyAckd
 ├── BucketNotFound             of values or of objects
 └── InvalidName, InvalidBucketName, InvalidOption, InvalidAnswer
@@ -116,6 +116,14 @@ class BatchIncomplete(BadRequest):
     """The server gave the atomic batch up, as a message is missing or it waited too long.
 
     Nothing of it was stored (ADR-50).
+    """
+
+
+@dataclass(eq=False)
+class BatchDisabled(BadRequest):
+    """The stream takes no such batches.
+
+    Atomic ones need its `allow_atomic`, fast ingest needs `allow_batched` (ADR-50).
     """
 
 
@@ -232,9 +240,37 @@ class TooManyStalledMsgs(JetStreamError):
 
 @dataclass(eq=False)
 class BatchEnded(JetStreamError):
-    """The atomic batch was committed, or an error ended it, or there is nothing in it."""
+    """The batch was committed or closed, or an error ended it, or there is nothing in it."""
 
     template: ClassVar[str] = "there is nothing to add to or to commit: the batch has ended"
+
+
+@dataclass(eq=False)
+class BatchGap(JetStreamError):
+    """The messages `first` to `last` of a fast ingest are not stored (ADR-50).
+
+    They were lost on their way; or the server refused the one, and the `__cause__` says why.
+    """
+
+    first: int
+    last: int
+    template: ClassVar[str] = "the messages {first} to {last} of the batch are not stored"
+
+
+@dataclass(eq=False)
+class BatchLost(JetStreamError):
+    """A fast ingest came to its end before it was committed, and nobody knows how far it got.
+
+    Of the `sent` messages the server has acknowledged the first `acked`. The others may be stored,
+    or some of them: a `msg_id` makes it safe to send them again.
+    """
+
+    acked: int
+    sent: int
+    reason: str
+    template: ClassVar[str] = (
+        "the batch is lost: {reason}; of {sent} messages {acked} are known to be stored"
+    )
 
 
 @dataclass(eq=False)
@@ -314,8 +350,10 @@ _BY_ERR_CODE: dict[int, type[APIError]] = {
     10148: ConsumerExists,
     10149: ConsumerNotFound,
     10164: WrongLastSequence,
+    10174: BatchDisabled,
     10176: BatchIncomplete,
     10204: ConsumerInvalidReset,
+    10205: BatchDisabled,
 }
 
 _BY_CODE: dict[int, type[APIError]] = {
