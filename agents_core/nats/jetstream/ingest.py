@@ -265,11 +265,12 @@ class FastIngest:
 
     async def _open(self) -> None:
         async with self._opening:
-            if self._subscription is None and not self._ended:
-                self._subscription = await self._bus.subscribe(f"{self._inbox}.>", cb=self._take)
-                self._unlisten = self._bus.on_status(self._on_status)
-                self._timer = self._api.timers.after(self._pause, self._beat)
-                self._limit = 1  # the first has to be acknowledged before there is a second
+            if self._subscription is not None or self._ended:
+                return
+            self._subscription = await self._bus.subscribe(f"{self._inbox}.>", cb=self._take)
+            self._unlisten = self._bus.on_status(self._on_status)
+            self._timer = self._api.timers.after(self._pause, self._beat)
+            self._limit = 1  # the first has to be acknowledged before there is a second
 
     async def _drained(self, error: OutboundBufferFull) -> None:
         try:
@@ -295,8 +296,6 @@ class FastIngest:
     # -- the server's side
 
     def _take(self, msg: Msg) -> None:
-        if self._ended:
-            return
         self._heard = True
         if msg.subject.startswith(f"{self._reply}.{self._sent}."):
             self._bytes = 0
