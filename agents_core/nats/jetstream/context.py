@@ -24,7 +24,13 @@ from agents_core.nats.jetstream.counter import Counter
 from agents_core.nats.jetstream.delivery import JSCallback
 from agents_core.nats.jetstream.errors import ConsumerNotFound, NoStreamResponse
 from agents_core.nats.jetstream.flow import EXPIRES_S, Flow
-from agents_core.nats.jetstream.ingest import ACK_EVERY, OUTSTANDING, FastIngest, GapPolicy
+from agents_core.nats.jetstream.ingest import (
+    ACK_EVERY,
+    GIVE_UP_S,
+    OUTSTANDING,
+    FastIngest,
+    GapPolicy,
+)
 from agents_core.nats.jetstream.kv_api import KeyValueAPI
 from agents_core.nats.jetstream.message_api import MessageAPI
 from agents_core.nats.jetstream.object_api import ObjectAPI
@@ -158,6 +164,7 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
         gaps: GapPolicy = "fail",
         ack_every: int = ACK_EVERY,
         max_outstanding: int = OUTSTANDING,
+        timeout: float = GIVE_UP_S,
         error_cb: NotifyError | None = None,
     ) -> FastIngest:
         """Begin a batch of any length that is stored message by message, fast (ADR-50).
@@ -174,12 +181,14 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
             ack_every: messages for one acknowledgement, at most; the server may want more of them.
             max_outstanding: acknowledgements that may be missing, 1 to 3: no more than so many
                 times `ack_every` messages are on their way.
+            timeout: seconds without progress after which the batch is given up. The server keeps
+                one for 10 s without a message.
             error_cb: with `gaps="ok"`, told about each `BatchGap`.
 
         Raises:
             InvalidOption: an argument that can't be.
         """
-        return FastIngest(self, gaps, ack_every, max_outstanding, error_cb)
+        return FastIngest(self, gaps, ack_every, max_outstanding, timeout, error_cb)
 
     def counter(self, stream: str) -> Counter:
         """The counters of a stream (ADR-49)."""

@@ -54,9 +54,12 @@ BYTES_MAX = 16 * 1024 * 1024
 """Bytes after which the server is asked whether it has them all, however few messages they are: it
 refuses what it has no room for, and keeps 128 MiB that wait for a stream."""
 
-BEAT_S = 2.0
-"""Seconds of silence after which the server is asked how far it is. It gives a batch up after 10 s
-without a message, so that a quiet one lives by this."""
+GIVE_UP_S = 10.0
+"""Seconds without progress after which a batch is given up: so long the server keeps one without a
+message, and in a cluster a new leader is there after about five."""
+
+BEAT_S = 1.0
+"""Seconds of silence after which the server is asked how far it is; a quiet batch lives by this."""
 
 NO_RESPONDERS = 503
 UNKNOWN_BATCH = 10208
@@ -89,6 +92,7 @@ class FastIngest:
         gaps: GapPolicy = "fail",
         ack_every: int = ACK_EVERY,
         max_outstanding: int = OUTSTANDING,
+        timeout: float = GIVE_UP_S,
         error_cb: NotifyError | None = None,
     ) -> None:
         if gaps not in ("fail", "ok"):
@@ -97,7 +101,10 @@ class FastIngest:
             raise InvalidOption("ack_every", f"1 to {ACK_EVERY_MAX}")
         if not 1 <= max_outstanding <= OUTSTANDING_MAX:
             raise InvalidOption("max_outstanding", f"1 to {OUTSTANDING_MAX}")
-        self._api, self._bus = api, api.bus
+        if timeout <= 0:
+            raise InvalidOption("timeout", "more than 0 s")
+        self._bus, self._timers = api.bus, api.timers
+        self._timeout, self._pause = timeout, min(BEAT_S, timeout / 4)
         self._inbox = self._bus.new_inbox()
         self.id = self._inbox.rpartition(".")[2]
         self.acked = 0
@@ -269,12 +276,12 @@ class FastIngest:
                 return
             self._subscription = await self._bus.subscribe(f"{self._inbox}.>", cb=self._take)
             self._unlisten = self._bus.on_status(self._on_status)
-            self._timer = self._api.timers.after(self._pause, self._beat)
+            self._timer = self._timers.after(self._pause, self._beat)
             self._limit = 1  # the first has to be acknowledged before there is a second
 
     async def _drained(self, error: OutboundBufferFull) -> None:
         try:
-            async with self._api.timers.timeout(self._api.timeout):
+            async with self._timers.timeout(self._timeout):
                 await self._bus.ready()
         except TimeoutError:
             raise error from None
@@ -282,7 +289,7 @@ class FastIngest:
     async def _until(self, reached: Callable[[], bool]) -> None:
         """Return when the server has said enough; `_beat` bounds how long it may say nothing."""
         if not self._waiting:
-            self._since = self._api.timers.now()
+            self._since = self._timers.now()
         self._waiting += 1
         try:
             while not reached():
@@ -296,32 +303,36 @@ class FastIngest:
     # -- the server's side
 
     def _take(self, msg: Msg) -> None:
-        self._heard = True
-        if msg.subject.startswith(f"{self._reply}.{self._sent}."):
-            self._bytes = 0
-            self._news.set()
         if msg.status == NO_RESPONDERS and not msg.data:
             if not self._flow:
                 self._end(NoStreamResponse(self._subject))
             return  # it may be electing its leader, who then tells what was lost
+        self._heard = True
+        if msg.subject.startswith(f"{self._reply}.{self._sent}."):
+            self._bytes = 0
+            self._news.set()
         try:
-            self._read(read_object("a fast ingest", msg.data), msg.data)
+            self._read(msg, read_object("a fast ingest", msg.data))
         except APIError as error:
             self._refuse(msg.subject, error)
         except InvalidAnswer as error:
             self._end(error)
 
-    def _read(self, answer: dict[str, Any], data: bytes) -> None:
+    def _read(self, msg: Msg, answer: dict[str, Any]) -> None:
         match answer.get("type"):
             case "ack":
-                self.acked = max(self.acked, _count(answer, "seq", 0, self._sent))
+                acked = _count(answer, "seq", 0, self._sent)
+                again = acked <= self.acked and self._flow > 0
+                self.acked = max(self.acked, acked)
                 self._flow = min(_count(answer, "msgs", 1, ACK_EVERY_MAX), self._ack_every)
                 self._advance()
+                if again and _ADDED.fullmatch(msg.subject):
+                    self._probe()  # a new leader begins where the old one was: what did it miss?
             case "gap":  # `last_seq` is the one that was expected
                 sequence = _count(answer, "seq", 1, self._sent + 1)
                 self._gap(_count(answer, "last_seq", 1, sequence), sequence - 1)
             case None:
-                ack = read_ack(data)
+                ack = read_ack(msg.data)
                 if ack.batch_id is None:  # `$FI` means nothing to it
                     self._end(Unsupported("fast ingest", "it needs server 2.14; use publish_async"))
                 else:
@@ -335,7 +346,7 @@ class FastIngest:
         handled = max(self.acked, self._judged)
         if handled > self._handled:
             self._handled = handled
-            self._since = self._api.timers.now()
+            self._since = self._timers.now()
         if self._why is None and self._commit is None:
             self._limit = handled + self._flow * self._max_outstanding
         self._news.set()
@@ -368,8 +379,10 @@ class FastIngest:
         elif added and self._gaps == "ok":
             number = min(int(added[1]), self._sent)
             self._miss(number, number, error)
-        else:
+        elif added or self._why is None:
             self._fail(error)
+        else:  # there will be no last word
+            self._end(self._why)
 
     def _fail(self, error: AgentsError) -> None:
         """Send no more, and learn from the server's last word how much of it is stored."""
@@ -388,20 +401,15 @@ class FastIngest:
 
     # -- time, and the connection
 
-    @property
-    def _pause(self) -> float:
-        return min(BEAT_S, self._api.timeout / 4)
-
     def _beat(self) -> None:
         """Ask how far the server is if it says nothing, and bound how long that helps."""
-        timeout = self._api.timeout
-        if self._waiting and self._api.timers.now() - self._since >= timeout:
-            self._lose(f"no answer for {timeout} s")
+        if self._waiting and self._timers.now() - self._since >= self._timeout:
+            self._lose(f"no progress for {self._timeout} s")
             return
         if not self._heard:
             self._probe()
         self._heard = False
-        self._timer = self._api.timers.after(self._pause, self._beat)
+        self._timer = self._timers.after(self._pause, self._beat)
 
     def _probe(self) -> None:
         """A ping; or the commit once more, which the server takes once."""

@@ -35,9 +35,9 @@ UNKNOWN = {"code": 400, "err_code": 10208, "description": "batch publish ID unkn
 class Stream:
     """Keeps what comes, and answers as a test says; the first message by itself."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self) -> None:
         self.bus = LocalBus()
-        self.js = JetStreamContext(self.bus, **options)
+        self.js = JetStreamContext(self.bus)
         self.asked: list[Msg] = []
         self.flow: int | None = 2
 
@@ -65,8 +65,8 @@ class Stream:
 
 
 @asynccontextmanager
-async def stream(**options: Any) -> AsyncIterator[Stream]:
-    made = Stream(**options)
+async def stream() -> AsyncIterator[Stream]:
+    made = Stream()
     await made.bus.subscribe("a", cb=made._take)
     try:
         yield made
@@ -156,8 +156,9 @@ async def test_no_more_are_on_their_way_than_the_server_allows() -> None:
         assert len(made.asked) == 6
         await made.ack(6, msgs=1)  # slower; those before are known, too
         assert (len(made.asked), batch.acked) == (8, 6)
-        await made.ack(4, msgs=1)  # late, and says nothing new
-        assert (len(made.asked), batch.acked) == (8, 6)
+        made.answer(3, type="ack", seq=4, msgs=1)  # late, and makes no room
+        await settle(made.bus)
+        assert (made.said[8:], batch.acked) == (["8.4"], 6)
         await made.ack(8, msgs=9)
         assert [task.result() for task in more] == list(range(5, 14))
 
@@ -192,8 +193,8 @@ async def test_the_bytes_on_their_way_are_bounded(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_bus_without_room_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with stream(timeout=0.01) as made:
-        batch = await begun(made)
+    async with stream() as made:
+        batch = await begun(made, timeout=0.01)
         publish, full = made.bus.publish, 0
 
         def often_full(*arguments: Any) -> object:
@@ -227,6 +228,7 @@ async def test_a_bus_without_room_is_waited_for(monkeypatch: pytest.MonkeyPatch)
         {"ack_every": 65_536},
         {"max_outstanding": 0},
         {"max_outstanding": 4},
+        {"timeout": 0},
     ],
 )
 async def test_options_that_cannot_be(options: dict[str, Any]) -> None:
@@ -281,6 +283,21 @@ async def test_a_server_that_does_not_know_it_stores_the_first() -> None:
         await settle(made.bus)
         made.answer(stream="s", seq=1)
         with pytest.raises(Unsupported, match="server 2"):
+            await task
+
+
+async def test_it_is_forbidden_before_the_end() -> None:
+    """Each attempt to end it is refused; two are enough."""
+    async with stream() as made:
+        batch = await begun(made)
+        task = asyncio.create_task(batch.commit())
+        await settle(made.bus)
+        error = {"code": 400, "err_code": 10205, "description": "batch publish is disabled"}
+        made.answer(error=error, stream="s", seq=0)
+        await settle(made.bus)
+        assert (made.said[1:], task.done()) == (["2.3", "2.3"], False)
+        made.answer(error=error, stream="s", seq=0)
+        with pytest.raises(BatchDisabled):
             await task
 
 
@@ -436,9 +453,9 @@ async def test_what_a_later_server_may_say_is_passed_over() -> None:
 
 
 async def test_silence_is_asked_and_then_given_up() -> None:
-    async with stream(timeout=0.1) as made:
-        batch = await begun(made, 4)
-        with pytest.raises(BatchLost, match=r"no answer for 0.1 s; of 4 messages 0") as caught:
+    async with stream() as made:
+        batch = await begun(made, 4, timeout=0.1)
+        with pytest.raises(BatchLost, match=r"no progress for 0.1 s; of 4 messages 0") as caught:
             await batch.add("a")
         assert (caught.value.acked, caught.value.sent, set(made.said[4:])) == (0, 4, {"4.4"})
         count = len(made.asked)
@@ -447,8 +464,8 @@ async def test_silence_is_asked_and_then_given_up() -> None:
 
 
 async def test_answers_without_progress_do_not_help() -> None:
-    async with stream(timeout=0.1) as made:
-        batch = await begun(made, 3)
+    async with stream() as made:
+        batch = await begun(made, 3, timeout=0.1)
         more = await made.bus.subscribe("a", cb=lambda _: made.answer(type="ack", seq=0, msgs=2))
         task = asyncio.create_task(batch.commit())
         with pytest.raises(BatchLost):
@@ -457,11 +474,12 @@ async def test_answers_without_progress_do_not_help() -> None:
         more.end()
 
 
-async def test_a_lost_acknowledgement_comes_with_the_answer_to_a_ping() -> None:
-    async with stream(timeout=1) as made:
-        made.js.timeout = 0.04
+async def test_a_lost_acknowledgement_comes_with_the_answer_to_a_ping(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ingest, "BEAT_S", 0.001)
+    async with stream() as made:
         batch = await begun(made, 4)
-        made.js.timeout = 1
         task = waiting(batch)
         while "4.4" not in made.said:
             await asyncio.sleep(0)
@@ -512,6 +530,18 @@ async def test_the_next_connection_is_asked_how_far_it_is() -> None:
         assert (made.said[5:], made.asked[-1].data) == (["5.2", "5.2"], b"last")
         await made.commit(batch, 5)
         assert (await task).batch_size == 5
+
+
+async def test_a_new_leader_is_asked_what_it_missed() -> None:
+    async with stream() as made:
+        batch = await begun(made, 4, gaps="ok")
+        await made.ack(2)
+        assert len(made.said) == 4
+        made.answer(1, type="ack", seq=2, msgs=2)  # it says where the old one was
+        await settle(made.bus)
+        assert made.said[4:] == ["4.4"]
+        await made.ack(2)  # its answer is no reason to ask again
+        assert (made.said[5:], batch.acked) == ([], 2)
 
 
 async def test_a_server_that_was_restarted() -> None:
