@@ -29,6 +29,7 @@ ACK_PENDING_MAX = 10_000
 """What may wait for its acknowledgement; by default a server stops at 1,000."""
 
 STORE = "publish with a window 128 B, per s"
+INGEST = "fast ingest 128 B, per s"
 READ = "pull and acknowledge 128 B, per s"
 FETCHED = "fetch and acknowledge 128 B, per s"
 
@@ -69,6 +70,12 @@ class Own:
         for _ in range(count):
             await self._js.publish_async(subject, PAYLOAD)
         await self._js.publish_async_completed()
+
+    async def ingest(self, subject: str, count: int) -> None:
+        """What nats-py does not have."""
+        async with self._js.fast_ingest() as batch:
+            for _ in range(count):
+                await batch.add(subject, PAYLOAD)
 
     async def read(self, stream: str, count: int) -> None:
         subscription = await self._js.pull_subscribe(">", unique(), stream, self._config)
@@ -149,7 +156,9 @@ async def of_clients(url: str, runs: int, scale: float) -> Results:
     for _ in range(runs):
         for make in makers:
             reader, stream = await make(), unique()
-            await js.add_stream(name=stream, subjects=[stream], storage=StorageType.MEMORY)
+            await js.add_stream(
+                name=stream, subjects=[stream], storage=StorageType.MEMORY, allow_batched=True
+            )
             try:
                 for what, work in (
                     (STORE, reader.store(stream, count)),
@@ -158,6 +167,9 @@ async def of_clients(url: str, runs: int, scale: float) -> Results:
                 ):
                     rate = await _rate(work, count)
                     note(results, f"JetStream, {reader.name}", what, rate)
+                if isinstance(reader, Own):
+                    rate = await _rate(reader.ingest(stream, count), count)
+                    note(results, f"JetStream, {reader.name}", INGEST, rate)
             finally:
                 await reader.close()
                 await js.purge_stream(stream)

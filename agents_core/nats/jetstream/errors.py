@@ -261,15 +261,15 @@ class BatchGap(JetStreamError):
 class BatchLost(JetStreamError):
     """A fast ingest came to its end before it was committed, and nobody knows how far it got.
 
-    Of the `sent` messages the server has acknowledged the first `acked`. The others may be stored,
-    or some of them: a `msg_id` makes it safe to send them again.
+    Of `sent` messages the first `acked` are stored, but for those that were told as missing. Of the
+    others some may be: a `msg_id` makes it safe to send them again.
     """
 
     acked: int
     sent: int
     reason: str
     template: ClassVar[str] = (
-        "the batch is lost: {reason}; of {sent} messages {acked} are known to be stored"
+        "the batch is lost: {reason}; of {sent} messages the server has acknowledged {acked}"
     )
 
 

@@ -28,6 +28,7 @@ from agents_core.nats.jetstream.errors import (
     NoStreamResponse,
 )
 from agents_core.nats.jetstream.publish import PubAck, PublishOptions, publish_headers, read_ack
+from agents_core.nats.jetstream.window import NO_RESPONDERS
 from agents_core.nats.msg import Msg
 from agents_core.nats.options import NotifyError
 from agents_core.timers import Timer
@@ -61,7 +62,6 @@ message, and in a cluster a new leader is there after about five."""
 BEAT_S = 1.0
 """Seconds of silence after which the server is asked how far it is; a quiet batch lives by this."""
 
-NO_RESPONDERS = 503
 UNKNOWN_BATCH = 10208
 
 START, ADD, COMMIT, COMMIT_WITHOUT, PING = "01234"
@@ -75,8 +75,8 @@ class FastIngest:
     Left in order, `async with` commits. The stream needs `allow_batched`, and all messages have to
     be of one stream. Each is stored when it arrives, also if the batch never comes to its end.
 
-    A lost connection does not end it: the server is asked on the next one how far it is, and knows
-    for 10 s.
+    Nothing of it is kept here or sent twice. A lost connection does not end it: on the next one the
+    server is asked how far it is, and a message that went astray is a gap.
 
     Attributes:
         id: the server's name for it.

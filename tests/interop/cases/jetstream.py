@@ -128,7 +128,11 @@ async def messages_stored_by_us(nc: nats.Client, js: NatsJs) -> None:
     """nats.js reads what we published, and what its acknowledgements say is what happens."""
     name, ours = unique(), nc.jetstream()
     await ours.add_stream(
-        name=name, subjects=[f"{name}.>"], storage=StorageType.MEMORY, allow_atomic=True
+        name=name,
+        subjects=[f"{name}.>"],
+        storage=StorageType.MEMORY,
+        allow_atomic=True,
+        allow_batched=True,
     )
     await ours.publish(f"{name}.a", b"\xff", headers={"K": ["v", "w ✓"]}, msg_id="one")
     for number in range(2, 5):
@@ -137,11 +141,14 @@ async def messages_stored_by_us(nc: nats.Client, js: NatsJs) -> None:
     batch = ours.atomic_batch()
     await batch.add(f"{name}.a", b"5")
     await batch.commit(f"{name}.a", b"6")
+    async with ours.fast_ingest() as ingest:
+        await ingest.add(f"{name}.a", b"7", headers={"K": "x"})
+        await ingest.add(f"{name}.a", b"8")
     await ours.add_consumer(name, ConsumerConfig(durable_name="d", ack_policy=AckPolicy.EXPLICIT))
     found = await js.run(
         """
         const consumer = await nats.jetstream(nc).consumers.get(name, "d"), found = [];
-        for await (const msg of await consumer.fetch({ max_messages: 6, expires: 5000 })) {
+        for await (const msg of await consumer.fetch({ max_messages: 8, expires: 5000 })) {
           found.push([latin1(msg.data), msg.seq, msg.headers?.values("K") ?? []]);
           if (msg.seq === 2) msg.nak();
           else if (msg.seq === 3) msg.term("no use");
@@ -152,8 +159,8 @@ async def messages_stored_by_us(nc: nats.Client, js: NatsJs) -> None:
         """,
         name=name,
     )
-    assert [item[0] for item in found] == ["\xff", "2", "3", "4", "5", "6"]
-    assert found[0] == ["\xff", 1, ["v", "w ✓"]]
+    assert [item[0] for item in found] == ["\xff", "2", "3", "4", "5", "6", "7", "8"]
+    assert (found[0], found[6]) == (["\xff", 1, ["v", "w ✓"]], ["7", 7, ["x"]])
     (again,) = await (await ours.pull_subscribe_bind("d", name)).fetch(10)
     assert (again.data, again.metadata.num_delivered) == (b"2", 2)
 

@@ -409,7 +409,7 @@ async def test_a_commit_of_fewer_than_were_sent() -> None:
         task = asyncio.create_task(batch.commit())
         await settle(made.bus)
         await made.commit(batch, 2)  # and the word of the gap is lost
-        with pytest.raises(BatchLost, match="of 3 messages 2 are known"):
+        with pytest.raises(BatchLost, match="of 3 messages the server has acknowledged 2"):
             await task
 
 
@@ -455,7 +455,9 @@ async def test_what_a_later_server_may_say_is_passed_over() -> None:
 async def test_silence_is_asked_and_then_given_up() -> None:
     async with stream() as made:
         batch = await begun(made, 4, timeout=0.1)
-        with pytest.raises(BatchLost, match=r"no progress for 0.1 s; of 4 messages 0") as caught:
+        with pytest.raises(
+            BatchLost, match=r"no progress for 0.1 s; of 4 messages .* 0$"
+        ) as caught:
             await batch.add("a")
         assert (caught.value.acked, caught.value.sent, set(made.said[4:])) == (0, 4, {"4.4"})
         count = len(made.asked)
