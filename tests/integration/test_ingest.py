@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
+from random import Random
 
 import nats as nats_py
 import pytest
@@ -22,6 +23,7 @@ from agents_core.nats.jetstream.errors import (
     StoreFailed,
     WrongLastSequence,
 )
+from agents_core.nats.msg import Msg
 from agents_server.nats_server import NatsServer
 from tests.integration.streams import BUSES, restart, stream
 from tests.integration.test_object_store_cluster import elected, named
@@ -244,6 +246,36 @@ async def test_the_end_of_a_window_is_lost(nats_server: NatsServer) -> None:
             assert await batch.add(f"{name}.a") == number
         assert (await batch.commit()).batch_size == 6
         assert (batch.missing, await stored(js, name)) == (2, 4)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("gaps", ["fail", "ok"])
+async def test_whatever_is_lost_what_is_said_is_true(
+    nats_server: NatsServer, gaps: ingest.GapPolicy, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages, pings and acknowledgements go astray; not what tells of a gap, nor the end."""
+    monkeypatch.setattr(ingest, "BEAT_S", 0.02)
+    random, take, gap = Random(seed), ingest.FastIngest._take, None
+
+    def take_some(self: ingest.FastIngest, msg: Msg) -> None:
+        if b'"ack"' not in msg.data or random.random() < 0.5:
+            take(self, msg)
+
+    monkeypatch.setattr(ingest.FastIngest, "_take", take_some)
+    async with stream(nats_server, allow_batched=True, storage="memory") as (js, name):
+        losing(js, lambda what: what != "1.0" and random.random() < 0.01)
+        try:
+            async with js.fast_ingest(gaps, ack_every=10) as batch:
+                for _ in range(500):
+                    await batch.add(f"{name}.a")
+        except BatchGap as error:
+            gap = error
+        if gap is None:
+            assert batch.ack is not None
+            assert (batch.acked, await stored(js, name)) == (500, 500 - batch.missing)
+        else:
+            assert (gaps, gap.first) == ("fail", batch.acked + 1)
+            assert await stored(js, name) == batch.acked
 
 
 @pytest.mark.parametrize("last", ["", "a"])

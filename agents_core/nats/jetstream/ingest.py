@@ -166,12 +166,8 @@ class FastIngest:
                 goes on.
             and what `Bus.publish` raises. The batch goes on.
         """
-        number = await self._put(
-            ADD if self._sent else START,
-            subject,
-            payload,
-            publish_headers(headers, None, msg_ttl, options),
-        )
+        sent = publish_headers(headers, None, msg_ttl, options)
+        number = await self._put(ADD, subject, payload, sent)
         if number == 1:
             await self._until(lambda: self._flow > 0 and self._why is None)
         return number
@@ -243,10 +239,9 @@ class FastIngest:
             if self._sent >= self._limit or self._bytes >= BYTES_MAX:
                 await self._room()
             number = self._sent + 1
-            if operation == START and number > 1:
-                operation = ADD  # another task was first
+            what = START if number == 1 and operation == ADD else operation
             try:
-                self._bus.publish(subject, payload, self._reply_to(number, operation), headers)
+                self._bus.publish(subject, payload, self._reply_to(number, what), headers)
                 break
             except OutboundBufferFull as error:
                 if tried:
