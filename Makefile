@@ -13,6 +13,8 @@ WHEEL := dist/.agents_core
 SNAPSHOT := build/.snapshot
 MICROPIP := dist/micropip-0.11.1-py3-none-any.whl
 HYPOTHESIS := build/pyodide/.hypothesis
+NOTEBOOK := examples/jupyterlite/agents.ipynb
+JUPYTERLITE := build/jupyterlite/.built
 # A second Python for the core's tests, if there is one: on the PATH, or one of pyenv's.
 PYTHON313 := $(shell python3.13 -c '' 2>/dev/null && echo python3.13 || ls $$HOME/.pyenv/versions/3.13.*/bin/python 2>/dev/null | tail -1)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -80,11 +82,17 @@ $(HYPOTHESIS): $(VENV)/.installed
 	  hypothesis==$$($(BIN)/python -c 'import hypothesis; print(hypothesis.__version__)')
 	@touch $@
 
+# A JupyterLite site for the test of the notebook, with everything that its kernel loads.
+$(JUPYTERLITE): $(WHEEL) $(PYODIDE) $(NOTEBOOK) tests/browser/jupyterlite.py
+	$(BIN)/pip install --quiet --group notebook
+	$(BIN)/python -m tests.browser.jupyterlite
+	@touch $@
+
 browser: setup ## find or install the browsers that the tests drive
 	@$(BIN)/python -m tests.browser.chromium
 	@$(BIN)/python -m tests.browser.firefox
 
-test: setup browser test313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(SNAPSHOT) $(PYODIDE_029) $(HYPOTHESIS) $(NATS_JS) $(TYPESCRIPT) ## run every test, with coverage of the core
+test: setup browser test313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(SNAPSHOT) $(PYODIDE_029) $(HYPOTHESIS) $(NATS_JS) $(TYPESCRIPT) $(JUPYTERLITE) ## run every test, with coverage of the core
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
