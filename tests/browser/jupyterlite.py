@@ -71,10 +71,10 @@ def build() -> None:
         folder = Path(path)
         put_pyodide(lock, folder / "static" / "pyodide")
         download([NOT_LOCKED], lock["info"]["python"], folder / "pypi")
-        shutil.copy(Project(ROOT).wheel(), folder / "pypi")
         shutil.rmtree(SITE, ignore_errors=True)
         command = [sys.executable, "-m", "jupyterlite_core", "build", f"--output-dir={SITE}"]
-        flags = [f"--contents={EXAMPLE}", "--apps=notebooks", "--no-unused-shared-packages"]
+        flags = [f"--contents={EXAMPLE}", f"--piplite-wheels={Project(ROOT).wheel()}"]
+        flags += ["--apps=notebooks", "--no-unused-shared-packages"]
         built = subprocess.run([*command, *flags], cwd=folder, capture_output=True, check=False)
         if built.returncode:
             sys.exit((built.stdout + built.stderr).decode())
