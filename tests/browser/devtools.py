@@ -30,7 +30,7 @@ class Refused(Exception):
 
 
 class Session:
-    """A line to the browser, or to one of its pages."""
+    """A line to the browser, or to one of its pages or workers."""
 
     _ids = itertools.count(1)
 
@@ -116,8 +116,17 @@ class Browser:
     def open(self, url: str) -> Tab:
         """A page in front of all others."""
         target = self.session.send("Target.createTarget", url=url)["targetId"]
+        return Tab(self, target, self._attached(target))
+
+    def worker(self, url: str) -> Session:
+        """The only worker of that script, whoever started it."""
+        found = self.session.send("Target.getTargets", filter=[{"type": "worker"}])["targetInfos"]
+        (target,) = (info["targetId"] for info in found if info["url"] == url)
+        return self._attached(target)
+
+    def _attached(self, target: str) -> Session:
         attached = self.session.send("Target.attachToTarget", targetId=target, flatten=True)
-        return Tab(self, target, Session(self._connection, attached["sessionId"]))
+        return Session(self._connection, attached["sessionId"])
 
 
 @contextmanager

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 
-from agents_core import nats
+from agents_core import Agent, connect, nats, on
 from agents_core.bus import Status
-from agents_core.errors import NotConnected, OutboundBufferFull, TransportError
+from agents_core.errors import (
+    AgentNotFound,
+    AskTimeout,
+    NotConnected,
+    OutboundBufferFull,
+    TransportError,
+)
 from agents_core.ids import unique
 from agents_core.nats.options import Options
 from agents_server.nats_py import NatsPyBus
@@ -25,6 +31,12 @@ pytestmark = pytest.mark.nats
 Either: TypeAlias = nats.Client | NatsPyBus
 Dial: TypeAlias = Callable[..., Awaitable[Either]]
 
+QUICK: dict[str, Any] = {
+    "ping_interval": 0.1,
+    "connect_timeout": 0.5,
+    "reconnect_time_wait": 0.05,
+    "max_reconnect_attempts": -1,
+}
 CUTS = {"both": {}, "up": {"down": False}, "down": {"up": False}}
 
 
@@ -56,8 +68,7 @@ def network(dial: Dial, nats_server: NatsServer) -> Iterator[Network]:
 @asynccontextmanager
 async def connected(dial: Dial, network: Network, **options: Any) -> AsyncIterator[Either]:
     """A client that asks soon and comes back soon."""
-    quick = {"ping_interval": 0.1, "connect_timeout": 0.5, "reconnect_time_wait": 0.05}
-    client = await dial(network.port, max_reconnect_attempts=-1, **(quick | options))
+    client = await dial(network.port, **(QUICK | options))
     try:
         yield client
     finally:
@@ -145,28 +156,69 @@ async def test_closing_does_not_wait_for_a_server_that_takes_nothing(
         assert client.status is Status.CLOSED
 
 
-@pytest.mark.parametrize("dial", [tcp, nats_py], ids=lambda dial: dial.__name__)
-async def test_who_hears_and_is_not_heard_is_told_by_the_server(dial: Dial, tmp_path: Path) -> None:
-    """What arrives is an answer to this side, so that it is for the other one to ask."""
+@pytest.fixture
+def asking_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A server that asks soon whether a client lives."""
     server = NatsServer(tmp_path, extra='ping_interval: "100ms"')
     server.start()
-    other = await nats.connect(server.url)
-    try:
-        with Network(server.port) as network:
-            told: list[str] = []
-            told_of = {"error_cb": lambda error: told.append(str(error))}
-            async with connected(dial, network, ping_interval=60, **told_of) as client:
-                ticks = await client.subscribe("tick")
-                await client.flush()
-                network.cut(down=False)
-                while client.status is Status.CONNECTED:
-                    other.publish("tick")
-                    await asyncio.sleep(0.01)
-                assert ticks.received
-                assert "stale connection" in told[0].lower()
-                network.mend()
-                await until(client, Status.CONNECTED)
-                assert await client.rtt() < 5
-    finally:
-        await other.close()
-        server.stop()
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("dial", [tcp, nats_py], ids=lambda dial: dial.__name__)
+async def test_who_hears_and_is_not_heard_is_told_by_the_server(
+    dial: Dial, asking_server: NatsServer
+) -> None:
+    """What arrives is an answer to this side, so that it is for the other one to ask."""
+    told: list[str] = []
+    patient = {"ping_interval": 60, "error_cb": lambda error: told.append(str(error))}
+    other = await nats.connect(asking_server.url)
+    with Network(asking_server.port) as network:
+        async with connected(dial, network, **patient) as client:
+            ticks = await client.subscribe("tick")
+            await client.flush()
+            network.cut(down=False)
+            while client.status is Status.CONNECTED:
+                other.publish("tick")
+                await asyncio.sleep(0.01)
+            assert ticks.received
+            assert "stale connection" in told[0].lower()
+            network.mend()
+            await until(client, Status.CONNECTED)
+            assert await client.rtt() < 5
+    await other.close()
+
+
+class Counter(Agent):
+    """Counts how often it was asked."""
+
+    count = 0
+
+    @on("count")
+    def more(self) -> int:
+        self.count += 1
+        return self.count
+
+
+async def test_agents_of_a_node_that_is_cut_off(asking_server: NatsServer) -> None:
+    """Silence while the server believes in the connection, then a refusal, then they are back."""
+    space = unique()
+    with Network(asking_server.port) as network:
+        url = f"nats://{LOOPBACK}:{network.port}"
+        async with (
+            connect(asking_server.url, space=space) as here,
+            connect(url, space=space, **QUICK) as away,
+        ):
+            await away.spawn(Counter, "counter")
+            counter = here.agent("counter")
+            assert await counter.ask("count") == 1
+            network.cut()
+            with pytest.raises(AgentNotFound):
+                while True:
+                    with suppress(AskTimeout):
+                        await counter.ask("count", timeout=0.1)
+            assert await away.agent("counter").ask("count") == 2
+            network.mend(elsewhere=True)
+            await until(away.bus, Status.CONNECTED)
+            await away.bus.flush()
+            assert await counter.ask("count") == 3
