@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from agents_core import Node
-from agents_core.errors import AgentNotFound
+from agents_core.errors import AgentNotFound, AskTimeout
 from agents_server.nats_server import NatsServer
 from tests.browser.devtools import Browser, Tab
 from tests.browser.living import known, lives, opened, outside, running
@@ -87,10 +88,12 @@ def test_a_page_whose_worker_has_ended_is_told_and_starts_another(
         if how == "by itself":
             node.agent("diary-kiosk").tell({"type": "close"})
         else:
-            browser.worker(f"{served.url}worker.mjs").begin("Runtime.evaluate", expression=CLOSE)
-        with pytest.raises(AgentNotFound):
+            (worker,) = tab.workers()
+            worker.begin("Runtime.evaluate", expression=CLOSE)
+        with pytest.raises(AgentNotFound):  # the server knows at once
             while True:
-                await node.agent("diary-kiosk").ask({"type": "read"}, timeout=60)
+                with suppress(AskTimeout):  # sent before
+                    await node.agent("diary-kiosk").ask({"type": "read"}, timeout=0.5)
 
     outside(own_nats_server, through)
     assert tab.wait_for("self.failed") == "nothing happened for 3 s"
@@ -116,7 +119,8 @@ def test_a_host_whose_worker_has_ended_is_replaced(
     tab.evaluate(f"runtime.addEventListener('event', {crashed}); 0")
     tab.evaluate("self.asked = refusal(runtime.ask('apart', 'wait', { timeout: 60 })); 0")
     tab.wait_for("self.waiting")
-    browser.worker(f"{served.url}host.mjs").begin("Runtime.evaluate", expression=script)
+    ((host,),) = (worker.workers() for worker in tab.workers())
+    host.begin("Runtime.evaluate", expression=script)
     assert count(tab, "inside") == 2
     assert tab.evaluate("asked") == "RemoteError"
     assert count(tab, "apart") == 2
