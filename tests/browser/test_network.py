@@ -70,14 +70,15 @@ def test_a_cut_is_noticed_and_the_same_agents_answer_again(
         before = await node.agent(f"diary-{name}").ask({"type": "read"})
         for elsewhere in (False, True):
             asked = asyncio.Event()
-            silent = await node.spawn(Silent, "silent", asked)
-            tab.evaluate("self.asked = refusal(runtime.ask('silent', 'wait', { timeout: 60 })); 0")
+            await node.spawn(Silent, silent := f"silent-{elsewhere}", asked, shutdown=0)
+            ask = f"refusal(runtime.ask('{silent}', 'wait', {{ timeout: 60 }}))"
+            tab.evaluate(f"self.asked = {ask}; 0")
             await asked.wait()
             network.cut()
             with pytest.raises(AskTimeout):  # the server does not know it either
                 await node.agent(f"diary-{name}").ask({"type": "read"}, timeout=0.2)
             assert await on_page("asked") == "NotConnected"
-            assert await on_page("refusal(runtime.ask('silent', 'wait'))") == "NotConnected"
+            assert await on_page(ask) == "NotConnected"
             assert await on_page("statuses.at(-1)") == "reconnecting"
             for n in range(3):
                 tab.evaluate(f"runtime.publish('words', {n})")
@@ -87,7 +88,6 @@ def test_a_cut_is_noticed_and_the_same_agents_answer_again(
             after = await answer(node, f"diary-{name}")
             assert after["entries"] == []
             assert after["ticks"] > before["ticks"]
-            await silent.stop()
 
     outside(own_nats_server, through)
     tab.close()
