@@ -59,6 +59,7 @@ class Network:
         """
 
         async def cut() -> None:
+            self._open.clear()
             for way, wanted in ((self._route.up, up), (self._route.down, down)):
                 if wanted:
                     way.clear()
@@ -79,6 +80,7 @@ class Network:
             else:
                 self._route.up.set()
                 self._route.down.set()
+            self._open.set()
 
         self._do(mend())
 
@@ -89,7 +91,8 @@ class Network:
 
     async def _run(self, started: threading.Event) -> None:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
-        self._route, connections = _Route(), set()
+        self._route, self._open, connections = _Route(), asyncio.Event(), set()
+        self._open.set()
 
         def accept(*client: Any) -> None:
             connections.add(self._loop.create_task(self._carry_both(*client)))
@@ -100,13 +103,13 @@ class Network:
             await self._ended.wait()
             for connection in connections:
                 connection.cancel()
-            await asyncio.wait(connections)
+            await asyncio.gather(*connections, return_exceptions=True)
 
     async def _carry_both(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        route, writers = self._route, [writer]
+        writers = [writer]
         try:
-            await route.up.wait()
-            await route.down.wait()
+            await self._open.wait()
+            route = self._route
             back, forth = await asyncio.open_connection(LOOPBACK, self._server_port)
             writers.append(forth)
             async with asyncio.TaskGroup() as ways:

@@ -1,4 +1,4 @@
-"""Workers that are ended from outside, and by themselves: what the page and other nodes notice."""
+"""Workers that are ended from outside: what the page and other nodes notice."""
 
 from __future__ import annotations
 
@@ -73,9 +73,8 @@ def count(tab: Tab, id: str) -> int:
     return found
 
 
-@pytest.mark.parametrize("how", ["from outside", "by itself"])
 def test_a_page_whose_worker_has_ended_is_told_and_starts_another(
-    browser: Browser, served: Served, own_nats_server: NatsServer, how: str
+    browser: Browser, served: Served, own_nats_server: NatsServer
 ) -> None:
     tab = opened(browser, served, "patience=3&name=kiosk")
     counting(tab, "counter", "inline")
@@ -85,11 +84,8 @@ def test_a_page_whose_worker_has_ended_is_told_and_starts_another(
 
     async def through(node: Node) -> None:
         await known(node, "kiosk", there=True)
-        if how == "by itself":
-            node.agent("diary-kiosk").tell({"type": "close"})
-        else:
-            (worker,) = tab.workers()
-            worker.begin("Runtime.evaluate", expression=CLOSE)
+        (worker,) = tab.workers()
+        worker.begin("Runtime.evaluate", expression=CLOSE)
         with pytest.raises(AgentNotFound):  # the server knows at once
             while True:
                 with suppress(AskTimeout):  # sent before

@@ -33,7 +33,6 @@ Dial: TypeAlias = Callable[..., Awaitable[Either]]
 
 QUICK: dict[str, Any] = {
     "ping_interval": 0.1,
-    "connect_timeout": 0.5,
     "reconnect_time_wait": 0.05,
     "max_reconnect_attempts": -1,
 }

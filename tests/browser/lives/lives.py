@@ -20,12 +20,6 @@ class Diary(Agent):
     def tick(self):
         self.ticks += 1
 
-    @on("close")
-    def close(self):  # the worker that it runs in
-        import js
-
-        js.close()
-
     @on("read")
     def read(self):
         return {"entries": self.entries, "ticks": self.ticks, "at": time.time()}
