@@ -19,6 +19,13 @@ from tests.network import Network
 pytestmark = pytest.mark.nats
 
 
+FILL = """
+Promise.all(Array.from({ length: 100 }, () => refusal(runtime.publish("words", "x".repeat(1e5)))))
+  .then((refusals) => [...new Set(refusals)].sort())
+"""
+"""What the page is told, in which more is published than the browser and the client hold back."""
+
+
 class Silent(Agent):
     """Answers nobody; tells when it was asked."""
 
@@ -111,11 +118,13 @@ def test_a_browser_that_is_offline_has_a_cut_noticed_at_once(
     tab = opened(browser, served, "pingInterval=3600")
     tab.evaluate("statuses.length = 0")
     network.cut()
+    assert tab.evaluate(FILL) == ["OutboundBufferFull", "none"]
     offline(tab, True)
     tab.wait_for("statuses.includes('reconnecting')", seconds=10)
     assert tab.evaluate("navigator.onLine") is False
     network.mend()
     offline(tab, False)
     tab.wait_for("statuses.at(-1) === 'connected'")
+    assert tab.evaluate("refusal(runtime.publish('words', 'small'))") == "none"
     assert tab.evaluate("read().then(({ entries }) => entries)") == []
     tab.close()
