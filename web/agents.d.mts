@@ -86,6 +86,11 @@ export interface StartOptions {
   config?: Config | Promise<Config>;
   /** Connect there, and not to the configuration's server. */
   nats?: string | null;
+  /**
+   * Seconds of silence after which the NATS server is asked whether it lives, 25 by default; without an
+   * answer for twice as long the connection is lost.
+   */
+  pingInterval?: number;
   /** Python's log reaches the console from this level on; "INFO" by default. */
   log?: LogLevel;
   /** Of the tab's node, a random one by default. Of all tabs with the same name one has it at a time. */

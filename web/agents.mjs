@@ -44,6 +44,8 @@ const modules = new Map(); // Pyodide's compiled code, by where it came from
  * @param {object | Promise<object>} [options.config] what `config.json` beside this file says, which is
  *   the default; as a promise, the worker starts while it is on its way
  * @param {string | null} [options.nats] connect there instead; "local://" for no server at all
+ * @param {number} [options.pingInterval] seconds of silence after which the NATS server is asked
+ *   whether it lives, 25 by default; without an answer for twice as long the connection is lost
  * @param {string} [options.log] the level from which on Python's log reaches the console
  * @param {string} [options.name] of the tab's node, a random one by default. Of all tabs that give
  *   the same name one has it at a time; the next one starts when that has ended
@@ -136,7 +138,7 @@ class Runtime extends EventTarget {
   async #begin(config, given) {
     const found = check.config(await config);
     this.#config = { ...found, nats: given.nats ?? found.nats, log: given.log ?? found.log };
-    const { name = "", awake = true } = given;
+    const { name = "", awake = true, pingInterval = null } = given;
     const tell = (event) => this.#call("lifecycle", { event }).catch(() => {}); // it has ended
     const lock = name && `agents-core node ${this.#config.space} ${name}`;
     this.#lifecycle = new Lifecycle({ name: lock, awake, tell });
@@ -145,7 +147,7 @@ class Runtime extends EventTarget {
     if (this.#ended) return this.#lifecycle.end();
     this.#enter({ phase: "loading" });
     const module = modules.get(this.#config.pyodide);
-    this.#worker.postMessage({ config: this.#config, name, module });
+    this.#worker.postMessage({ config: this.#config, name, pingInterval, module });
   }
 
   /**

@@ -43,10 +43,11 @@ export function askOptions(options) {
 
 /** What `start` was given. */
 export function startOptions(options) {
-  known("options", options, ["config", "nats", "log", "name", "awake", "patience"]);
-  const { config, nats, log, name, awake, patience } = options;
+  known("options", options, ["config", "nats", "pingInterval", "log", "name", "awake", "patience"]);
+  const { config, nats, pingInterval, log, name, awake, patience } = options;
   if (config !== undefined) object("config", config);
   if (nats !== undefined && nats !== null) text("nats", nats);
+  if (pingInterval !== undefined) seconds("pingInterval", pingInterval);
   if (log !== undefined) oneOf("log", LEVELS, log);
   if (name !== undefined) text("name", name);
   if (awake !== undefined && typeof awake !== "boolean") throw invalid("awake", "true or false", awake);

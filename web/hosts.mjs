@@ -18,18 +18,20 @@ export const hosts = (config, module) => ({
   open(wall, packages, lost) {
     const worker = new Worker(new URL("./host.mjs", import.meta.url), { type: "module" });
     const { port1: port, port2 } = new MessageChannel();
+    let ended = false;
     worker.onmessage = ({ data }) => lost(data);
     worker.onerror = (event) => {
-      event.preventDefault();
-      lost(event.message ?? "the worker failed");
+      event.preventDefault(); // else it goes on to the page, and ends all of it
+      if (!ended) lost(event.message ?? "the worker failed");
     };
     worker.postMessage({ config, module, wall, packages, port: port2 }, [port2]);
     return {
       port,
       post: ({ buffer }) => port.postMessage(buffer, [buffer]),
       end() {
+        ended = true;
         worker.terminate();
-        worker.onmessage = worker.onerror = port.onmessage = null;
+        worker.onmessage = port.onmessage = null;
         port.close();
       },
     };

@@ -1,6 +1,6 @@
 // Boots Python in a worker and hands it the line to the page. Both ways of the line carry JSON text.
 //
-// The page sends {config, name, module} first; everything after it is for Python
+// The page sends {config, name, pingInterval, module} first; everything after it is for Python
 // (`agents_browser.tab`) and waits until Python is there. What goes to the page as an object is
 // {module}: Pyodide's compiled code, for further workers.
 
@@ -53,7 +53,7 @@ function lastLine(error) {
   return lines[lines.length - 1].replace(/^[\w.]+\.([A-Z]\w*: )/, "$1");
 }
 
-async function boot({ config, name, module }) {
+async function boot({ config, name, pingInterval, module }) {
   enter("loading");
   const report = (progress) => send("progress", { phase: "loading", ...progress });
   const started = await startPython({ config, module, report });
@@ -67,6 +67,7 @@ async function boot({ config, name, module }) {
     nats: config.nats,
     space: config.space,
     name,
+    ping_interval: pingInterval,
     module: config.example?.module ?? null,
     index: config.index ? new URL(config.index, location.href).href : null,
     log: config.log ?? null,

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from agents_core.errors import TransportError
-from agents_core.nats.connection import Connection
 from agents_core.timers import Timers
 
 LATE_S = 1.0
 """Seconds after which a timer proves nothing: this side slept, and answers may wait to be read."""
+
+
+class Asked(Protocol):
+    """A connection that can be asked, and given up.
+
+    Attributes:
+        url: the server's, without credentials.
+        received_at: when something arrived last, on the loop's clock.
+    """
+
+    url: str
+    received_at: float
+
+    def ping(self) -> object:
+        """Send PING."""
+        ...
+
+    def lose(self, error: TransportError) -> None:
+        """End it because of `error`."""
+        ...
 
 
 class KeepAlive:
@@ -22,7 +43,7 @@ class KeepAlive:
         limit: PINGs in a row without an answer after which the connection is lost.
     """
 
-    def __init__(self, connection: Connection, timers: Timers, interval: float, limit: int) -> None:
+    def __init__(self, connection: Asked, timers: Timers, interval: float, limit: int) -> None:
         self._connection, self._timers = connection, timers
         self._interval, self._limit = interval, max(1, limit)
         self._asked = 0

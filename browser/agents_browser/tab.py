@@ -62,7 +62,8 @@ async def run(settings: str, post: Callable[[str], None]) -> Callable[[str], Non
 
     Args:
         settings: JSON with `nats` (a URL), `space`, `name` (of the node; empty for a random one),
-            `module` (the example's, or null), `index` (of packages, or null) and `log`.
+            `ping_interval` (in seconds, or null), `module` (the example's, or null), `index` (of
+            packages, or null) and `log`.
         post: sends a text to the page.
 
     Returns:
@@ -72,9 +73,11 @@ async def run(settings: str, post: Callable[[str], None]) -> Callable[[str], Non
     found = json.loads(settings)
     log.install(found.get("log") or "INFO")
     eventloop.install()
+    asked = found.get("ping_interval") is not None and not found["nats"].startswith("local://")
+    options = {"ping_interval": found["ping_interval"]} if asked else {}
     tab = Tab(post, found["index"])
     try:
-        await tab.start(found["nats"], found["space"], found["name"], found["module"])
+        await tab.start(found["nats"], found["space"], found["name"], found["module"], **options)
     except Exception as error:
         tab.fail(error)
         return None
@@ -113,10 +116,13 @@ class Tab:
 
     # -- life
 
-    async def start(self, url: str, space: str, name: str, module: str | None) -> None:
-        """Join, then start what the example has for a tab."""
+    async def start(
+        self, url: str, space: str, name: str, module: str | None, **options: Any
+    ) -> None:
+        """Join, then start what the example has for a tab; `options` are for its connection."""
         self._enter("connecting")
-        node = self._node = await connect(url, name=name or f"tab-{unique(6)}", space=space)
+        name = name or f"tab-{unique(6)}"
+        node = self._node = await connect(url, name=name, space=space, **options)
         node.on_change(self._nodes_changed)
         node.on_event(self._event)
         node.on_slow(self._slow)

@@ -18,15 +18,16 @@ from agents_core.errors import (
     PermissionsViolation,
     RequestTimeout,
     SubscriptionRefused,
-    TransportError,
 )
 from agents_core.nats.auth import HOPELESS
 from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.connector import Connector
+from agents_core.nats.keepalive import KeepAlive
 from agents_core.nats.options import Options
 from agents_core.nats.requests import Requests
 from agents_core.nats.servers import Server
 from agents_core.nats.status import StatusHolder
+from agents_core.timers import Timers
 from agents_server.nats_outbox import Outbox
 from agents_server.nats_session import Session
 from agents_server.nats_subscriptions import NatsPySubscriptions
@@ -39,6 +40,7 @@ class Link:
         options: how.
         status: where it says which of these it does.
         stats: where reconnects and refusals are counted.
+        timers: where its deadlines are.
         callbacks: calls the user's.
         outbox: what is to be done with the session; waits while there is none.
         subscriptions: made known to each new server.
@@ -58,6 +60,7 @@ class Link:
         *,
         status: StatusHolder,
         stats: Stats,
+        timers: Timers,
         callbacks: Callbacks,
         outbox: Outbox,
         subscriptions: NatsPySubscriptions,
@@ -69,9 +72,11 @@ class Link:
         self.session: Session | None = None
         self.url = self.connector.servers.urls[0]
         self._options = options
-        self._status, self._stats, self._callbacks = status, stats, callbacks
+        self._status, self._stats = status, stats
+        self._timers, self._callbacks = timers, callbacks
         self._outbox, self._subscriptions, self._requests = outbox, subscriptions, requests
         self._on_error, self._on_end = on_error, on_end
+        self._keep_alive: KeepAlive | None = None
         self._barriers: set[asyncio.Future[None]] = set()
         self._under_way: asyncio.Task[None] | None = None  # to another server
         self._away = False  # on purpose, until `resume`
@@ -118,11 +123,20 @@ class Link:
             await session.close()
             return
         self.session = session
+        self._watch(session)
         self.connector.learn(session.info, session.server)
         await self._subscriptions.register(session)
         if self.session is session:  # else it was lost meanwhile
             self._status.set(Status.CONNECTED)
             self._outbox.use(session)
+
+    def _watch(self, session: Session | None) -> None:
+        if self._keep_alive is not None:
+            self._keep_alive.stop()
+            self._keep_alive = None
+        if session is not None:
+            interval, limit = self._options.ping_interval, self._options.max_outstanding_pings
+            self._keep_alive = KeepAlive(session, self._timers, interval, limit)
 
     def _learn(self, session: Session) -> None:
         if self.connector.learn(session.info, session.server):
@@ -165,6 +179,7 @@ class Link:
 
     def _release(self) -> None:
         self.session = None
+        self._watch(None)
         self._outbox.use(None)
         self._subscriptions.release()
 
@@ -225,24 +240,15 @@ class Link:
             self.connector.hurry()  # it left by itself: that is no reason to wait
             if self.session is None and self._status.is_live:  # else it is still leaving
                 self._come_back()
-        elif self.session is None:
-            self.connector.hurry()
+        elif self._keep_alive is not None:
+            self._keep_alive.look(CHECK_S)
         else:
-            self._callbacks.run(self._check(self.session))
-
-    async def _check(self, session: Session) -> None:
-        try:
-            await self.flush(CHECK_S)
-        except RequestTimeout:
-            reason = "stale connection: no answer to PING"
-            self._on_lost(session, TransportError(session.url, reason))
-            await session.close()
-        except (NotConnected, ConnectionClosed):
-            pass  # noticed meanwhile
+            self.connector.hurry()
 
     async def close(self) -> None:
         """End what is under way, what waits for the session, and the session."""
         session, self.session = self.session, None
+        self._watch(None)
         self._fail_barriers(ConnectionClosed(self.url))
         await self._end_way()
         await self._outbox.close()  # first, as it still uses the session

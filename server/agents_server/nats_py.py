@@ -49,6 +49,7 @@ class NatsPyBus(BaseBus):
             options,
             status=self._status,
             stats=self._stats,
+            timers=self._timers,
             callbacks=self._callbacks,
             outbox=self._outbox,
             subscriptions=self._subscriptions,

@@ -101,7 +101,7 @@ listen: "{LOOPBACK}:{self.port}"
 websocket {{
   listen: "{LOOPBACK}:{self.websocket_port}"
   no_tls: true
-  ping_interval: "20s"   # a tab whose network is gone is missed within a minute, not within six
+  ping_interval: "12s"   # a tab whose network is gone is missed within a minute, not within ten
 }}
 jetstream {{
   store_dir: "{(self.folder / "jetstream").as_posix()}"

@@ -50,7 +50,8 @@ PINGS_MAX = 1000
 NEVER_S = 1e9
 """A PING of nats-py's must not time out: its late answer ends nats-py's read loop.
 
-So the caller stops waiting, and the PING lives until it is answered or the session ends."""
+So the caller stops waiting, and the PING lives until it is answered or the session ends. By itself
+nats-py sends none: it would wait with the next one, and so never notice, while its pipe is full."""
 
 WRITE_TURNS = 10
 """Loop turns in which nats-py writes what it was given, unless the socket is full."""
@@ -108,6 +109,22 @@ class _Client(Client):
             self._pending, self._pending_data_size = [], 0
             self._status = Client.DISCONNECTED
             await super()._close(status, do_cbs)
+        finally:
+            await self._release()
+
+    def abort(self) -> None:
+        """Cut the connection: nats-py's own end waits until what is pending is written."""
+        writer = getattr(self._transport, "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+
+    async def _release(self) -> None:
+        """Let go who waits for the flusher, which has ended, one after the other."""
+        while self._flush_queue is not None and not self._flush_queue.empty():
+            flushed = self._flush_queue.get_nowait()
+            if not flushed.done():
+                flushed.set_result(None)
+            await asyncio.sleep(0)
 
 
 class Session:
@@ -120,6 +137,9 @@ class Session:
         on_learned: told when the server named others of its cluster.
         on_lame_duck: told when the server is about to go.
         on_lost: told once that the session, which was open, is over, and why if that is known.
+
+    Attributes:
+        received_at: when a message or an answer to PING came last, on the loop's clock.
     """
 
     def __init__(
@@ -134,6 +154,8 @@ class Session:
     ) -> None:
         self.server = server
         self.url = server.url
+        self._loop = asyncio.get_running_loop()
+        self.received_at = self._loop.time()
         self._options = options
         self._on_error, self._on_learned = on_error, on_learned
         self._on_lame_duck, self._on_lost = on_lame_duck, on_lost
@@ -198,11 +220,10 @@ class Session:
             "flusher_queue_size": 1,  # see `drain`
             "max_reconnect_attempts": 1,  # the fewest that it counts; 0 is for ever
             "reconnect_time_wait": 0,
-            "max_outstanding_pings": options.max_outstanding_pings,
             "name": options.name or None,
             "no_echo": options.no_echo,
             "pending_size": options.pending_size,
-            "ping_interval": options.ping_interval,
+            "ping_interval": NEVER_S,
             "skip_subject_validation": options.skip_subject_validation,
             "tls": None if options.tls is None else context_of(options.tls_settings()),
             "tls_handshake_first": options.tls_handshake_first,
@@ -218,6 +239,7 @@ class Session:
                 await self._client.close()
         except Exception:
             _log.debug("nats-py did not close cleanly", exc_info=True)
+        self._client.abort()
         await self._stop()
 
     async def _stop(self) -> None:
@@ -229,6 +251,11 @@ class Session:
             for task in left:
                 task.cancel()
             _, left = await asyncio.wait(left, timeout=CANCEL_S)
+
+    def lose(self, error: AgentsError) -> None:
+        """End it because nothing comes through: what is pending can't be written."""
+        self._client.abort()
+        self.fail(error)
 
     def fail(self, error: AgentsError) -> None:
         """End it for a reason that nats-py did not find."""
@@ -283,6 +310,7 @@ class Session:
         """Register interest."""
 
         async def called(msg: NativeMsg) -> None:
+            self.received_at = self._loop.time()
             take(msg)
 
         made: Interest = await self._client.subscribe(subject, queue, called)
@@ -316,8 +344,13 @@ class Session:
             return next(iter(self._pings))
         task = asyncio.ensure_future(self._client.rtt(NEVER_S))  # type: ignore[arg-type]
         self._pings.add(task)
-        task.add_done_callback(self._pings.discard)
+        task.add_done_callback(self._answered)
         return task
+
+    def _answered(self, task: asyncio.Task[float]) -> None:
+        self._pings.discard(task)
+        if not task.cancelled() and task.exception() is None:
+            self.received_at = self._loop.time()
 
     def _begin(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(self._quietly(work))

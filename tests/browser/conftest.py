@@ -16,7 +16,7 @@ from agents_server.site import Site
 from agents_server.snapshot import Snapshot
 from tests.app import App
 from tests.app_fixture import StartApp
-from tests.browser import chromium
+from tests.browser import chromium, devtools
 from tests.browser.blank import PAGE, wheel_of
 from tests.browser.served import Served, gathered, with_file
 
@@ -27,6 +27,13 @@ ROOT = Path(__file__).parents[2]
 def browser_type_launch_args() -> dict[str, Any]:
     """What pytest-playwright starts the browser with."""
     return {"executable_path": chromium.executable(), "args": chromium.ARGUMENTS}
+
+
+@pytest.fixture(scope="module")
+def driven() -> Iterator[tuple[devtools.Browser, int]]:
+    """A Chromium that is driven by its DevTools, and its process id."""
+    with devtools.started() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

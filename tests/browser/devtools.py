@@ -30,7 +30,7 @@ class Refused(Exception):
 
 
 class Session:
-    """A line to the browser, or to one of its pages."""
+    """A line to the browser, or to one of its pages or workers."""
 
     _ids = itertools.count(1)
 
@@ -49,14 +49,29 @@ class Session:
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:
         """Call a method of the protocol."""
-        number = self.begin(method, **params)
+        return self._finish(self.begin(method, **params), [])
+
+    def _finish(self, number: int, events: list[dict[str, Any]]) -> dict[str, Any]:
+        """The answer to a call; what the browser tells before goes to `events`."""
         while True:
             answer = json.loads(self._connection.recv(timeout=SECONDS_MAX))
             if answer.get("id") == number:
                 if "error" in answer:
-                    raise Refused(f"{method}: {answer['error']}")
+                    raise Refused(str(answer["error"]))
                 result: dict[str, Any] = answer["result"]
                 return result
+            events.append(answer)
+
+    def workers(self) -> list[Session]:
+        """Lines to the workers that it has started; to be asked for once."""
+        events: list[dict[str, Any]] = []
+        options = {"autoAttach": True, "waitForDebuggerOnStart": False, "flatten": True}
+        self._finish(self.begin("Target.setAutoAttach", **options), events)
+        return [
+            Session(self._connection, event["params"]["sessionId"])
+            for event in events
+            if event.get("method") == "Target.attachedToTarget"
+        ]
 
 
 class Tab:
@@ -66,7 +81,7 @@ class Tab:
         self._browser = browser
         self._target = target
         self._session = session
-        self.send = session.send
+        self.send, self.workers = session.send, session.workers
 
     def evaluate(self, javascript: str) -> Any:
         """The value of an expression, or what its promise resolves to."""

@@ -166,8 +166,9 @@ REFUSED = {
     "start(null)": "options is an object, not null",
     "start({ nats: 4222 })": "nats is a text, not 4222",
     'start({ patience: "long" })': 'patience is a number of seconds above 0, not "long"',
-    'start({ url: "/" })': "a member of options is one of config, nats, log, name, awake, "
-    'patience, not "url"',
+    "start({ pingInterval: 0 })": "pingInterval is a number of seconds above 0, not 0",
+    'start({ url: "/" })': "a member of options is one of config, nats, pingInterval, log, name, "
+    'awake, patience, not "url"',
     'start({ name: "" })': 'name is a text, not ""',
     "start({ awake: 1 })": "awake is true or false, not 1",
     'start({ config: "config.json" })': 'config is an object, not "config.json"',

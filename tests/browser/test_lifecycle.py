@@ -6,57 +6,30 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from agents_core import Node, connect
+from agents_core import Node
 from agents_core.errors import AgentNotFound, AskTimeout
 from agents_server.nats_server import NatsServer
-from agents_server.project import Example
-from tests.browser.beside import run_beside
-from tests.browser.devtools import Browser, Tab, started
-from tests.browser.served import Served, gathered
+from tests.browser.devtools import Browser, Tab
+from tests.browser.living import LEFT_S, known, lives, opened, outside, running
+from tests.browser.served import Served
 
 pytestmark = pytest.mark.nats
 
-FOLDER = Path(__file__).parent / "lives"
-LEFT_S = 4.0
-"""Within which other nodes know; a node that just falls silent is missed after 6 s."""
-
-
-@pytest.fixture(scope="module")
-def chromium_process() -> Iterator[tuple[Browser, int]]:
-    with started() as found:
-        yield found
-
 
 @pytest.fixture
-def browser(chromium_process: tuple[Browser, int]) -> Browser:
-    return chromium_process[0]
+def browser(driven: tuple[Browser, int]) -> Browser:
+    return driven[0]
 
 
 @pytest.fixture
 def served(own_nats_server: NatsServer) -> Iterator[Served]:
-    pages = {"/page.html": FOLDER / "page.html", "/lives.mjs": FOLDER / "lives.mjs"}
-    with Served(gathered(Example("lives", FOLDER), pages), own_nats_server.websocket_url) as found:
+    with lives(own_nats_server.websocket_url) as found:
         yield found
-
-
-def opened(browser: Browser, served: Served, query: str = "") -> Tab:
-    """A tab whose agents run."""
-    tab = browser.open(f"{served.url}page.html?{query}")
-    running(tab)
-    return tab
-
-
-def running(tab: Tab) -> str:
-    """Wait until its agents run; the name of its node."""
-    tab.wait_for("self.runtime && runtime.phase === 'running'")
-    name: str = tab.evaluate("runtime.node")
-    return name
 
 
 def in_front(browser: Browser, served: Served) -> Tab:
@@ -74,27 +47,6 @@ def noted(tab: Tab, count: int) -> list[Any]:
     """The same, once there are so many."""
     tab.wait_for(f"read().then(({{ entries }}) => entries.length >= {count})")
     return entries(tab)
-
-
-def outside(server: NatsServer, act: Callable[[Node], Any]) -> Any:
-    """Act as another node."""
-
-    async def main() -> Any:
-        async with connect(server.url) as node:
-            return await act(node)
-
-    return run_beside(main())
-
-
-async def known(node: Node, name: str, *, there: bool, seconds: float = LEFT_S) -> None:
-    """Wait until a node is there, or is not."""
-    changed = asyncio.Event()
-    forget = node.on_change(changed.set)
-    async with asyncio.timeout(seconds):
-        while (name in {info.node for info in node.nodes()}) is not there:
-            changed.clear()
-            await changed.wait()
-    forget()
 
 
 def test_agents_of_a_hidden_tab_run_on(browser: Browser, served: Served) -> None:
@@ -215,10 +167,10 @@ def test_a_hint_has_a_dead_connection_noticed(
 
 
 def test_a_sleep_that_nobody_announced(
-    browser: Browser, chromium_process: tuple[Browser, int], served: Served
+    browser: Browser, driven: tuple[Browser, int], served: Served
 ) -> None:
     tab = opened(browser, served)
-    group = os.getpgid(chromium_process[1])
+    group = os.getpgid(driven[1])
     os.killpg(group, signal.SIGSTOP)
     time.sleep(8)  # what is tested is that time passes
     os.killpg(group, signal.SIGCONT)

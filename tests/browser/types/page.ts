@@ -34,7 +34,7 @@ const config: Config = {
 };
 const level: LogLevel = "DEBUG";
 const options: StartOptions = { config: Promise.resolve(config), nats: "local://", log: level };
-const runtime: Runtime = start({ ...options, patience: 60, name: "kiosk", awake: false });
+const runtime: Runtime = start({ ...options, pingInterval: 5, patience: 60, name: "kiosk", awake: false });
 start();
 
 // @ts-expect-error a level has capital letters
