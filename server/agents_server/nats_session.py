@@ -1,7 +1,7 @@
 """One nats-py client: opened once, used until it is lost, never reconnected.
 
-What nats-py gets wrong on one connection is dealt with here, by its public methods only but for two
-in `_Client`; what it gets wrong over a reconnect is never used.
+What nats-py gets wrong on one connection is dealt with here, by its public methods only but for
+what is in `_Client`; what it gets wrong over a reconnect is never used.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class _Client(Client):
     """nats-py's client, with our credentials, our rule when TLS begins, and an end that is told.
 
     nats-py's callbacks are plain functions, it can't say which NKey signs without a package of its
-    own, and it sends credentials in the clear where `tls://` meets a server without TLS. These
-    methods are not public, but it has no other place between INFO and CONNECT.
+    own, and it sends credentials in the clear where `tls://` meets a server without TLS. The
+    methods for that are not public, but it has no other place between INFO and CONNECT.
     """
 
     def __init__(self, url: SplitResult, options: Options) -> None:
@@ -111,6 +111,16 @@ class _Client(Client):
             await super()._close(status, do_cbs)
         finally:
             await self._release()
+
+    def join_writes(self) -> None:
+        """Have it write what is pending as one.
+
+        Nothing holds back who gives a transport several pieces in CPython 3.12 before 3.12.9 and
+        3.13 before 3.13.2 (CVE-2024-12254): of what a stuck connection can't take, all would be
+        kept.
+        """
+        transport: Any = self._transport
+        transport.writelines = lambda pieces: transport.write(b"".join(pieces))
 
     def abort(self) -> None:
         """Cut the connection: nats-py's own end waits until what is pending is written."""
@@ -191,6 +201,7 @@ class Session:
         try:
             async with asyncio.timeout(seconds):
                 await self._client.connect(**self._arguments())
+            self._client.join_writes()
             self._open = True
         except TimeoutError:
             raise TransportError(self.url, f"no NATS server answered within {seconds} s") from None
