@@ -20,10 +20,11 @@ pytestmark = pytest.mark.nats
 
 
 FILL = """
-Promise.all(Array.from({ length: 100 }, () => refusal(runtime.publish("words", "x".repeat(1e5)))))
+Promise.all(Array.from({ length: 500 }, () => refusal(runtime.publish("words", "x".repeat(1e5)))))
   .then((refusals) => [...new Set(refusals)].sort())
 """
-"""What the page is told, in which more is published than the browser and the client hold back."""
+"""What the page is told, which publishes 50 MB: more than the system's buffers, the browser and the
+client take together."""
 
 
 class Silent(Agent):
