@@ -4,10 +4,17 @@
 // What arrives is handed over once per batch, as entering Python is what costs most. The first
 // message after a pause goes on at once. Those that come while Python is at work wait, and so do
 // those that the browser has queued before our own message, which we post to ourselves; when it
-// comes, all of them go on as one. So does a first one that is full: more of it follows.
+// comes, all of them go on as one. Behind a full message more of the same is to come: it waits for
+// that, unless enough is there, or nothing comes.
 
 // The size at which a NATS server cuts what it sends to a browser.
 const FULL_BYTES = 4096;
+
+// So much goes on without waiting for the rest.
+const ENOUGH_BYTES = 64 * 1024;
+
+// Milliseconds that a full message waits at most for the next one: the last of them may be full.
+const PATIENCE_MS = 1;
 
 const { port1, port2 } = new MessageChannel();
 const due = [];
@@ -53,11 +60,34 @@ export function share(inbound, outbound) {
 
 function pump(socket, arrived, inbound) {
   let chunks = [];
-  let waiting = false;
+  let size = 0;
+  let busy = false; // from the entry into Python until our own message behind it
+  let timer = 0;
+
+  function take({ data }) {
+    if (typeof data === "string") {
+      arrived(data);
+      return;
+    }
+    chunks.push(data);
+    size += data.byteLength;
+    if (!busy) deliverInTime();
+  }
+
+  function deliverInTime() {
+    const more = chunks.at(-1).byteLength === FULL_BYTES && size < ENOUGH_BYTES;
+    if (more) timer ||= setTimeout(deliver, PATIENCE_MS);
+    else deliver();
+  }
 
   function deliver() {
+    clearTimeout(timer);
+    timer = 0;
+    if (socket.onmessage !== take) return;
     const batch = chunks;
     chunks = [];
+    size = 0;
+    busy = true;
     try {
       handOver(batch);
     } finally {
@@ -84,20 +114,8 @@ function pump(socket, arrived, inbound) {
   }
 
   function again() {
-    if (socket.onmessage === take && chunks.length > 0) deliver();
-    else waiting = false;
-  }
-
-  function take({ data }) {
-    if (typeof data === "string") {
-      arrived(data);
-      return;
-    }
-    chunks.push(data);
-    if (waiting) return;
-    waiting = true;
-    if (data.byteLength < FULL_BYTES) deliver();
-    else soon(again);
+    busy = false;
+    if (chunks.length > 0) deliverInTime();
   }
 
   socket.onmessage = take;

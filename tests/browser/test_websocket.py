@@ -30,9 +30,14 @@ for held in (b"", bytearray(200 * 1024 * 1024)):  # for which all of Python's me
     for data in sent:
         right += (await subscription.next_msg(timeout=30)).data == data
     await subscription.unsubscribe()
+alone = await client.subscribe("alone")
+await client.flush()
+for size in range(4050, 4090):  # one of them fills a message of the server's, and nothing follows
+    await other.publish("alone", bytes(size))
+    right += len((await alone.next_msg(timeout=5)).data) == size
 await client.close()
 await other.close()
-json.dumps({"pump": type(pump()).__name__, "right": right, "sent": 2 * len(sent)})
+json.dumps({"pump": type(pump()).__name__, "right": right, "sent": 2 * len(sent) + 40})
 """
 
 
