@@ -119,4 +119,5 @@ function pump(socket, arrived, inbound) {
   }
 
   socket.onmessage = take;
+  socket.addEventListener("close", deliver); // nothing follows any more
 }

@@ -99,11 +99,11 @@ class WebSocketTransport(asyncio.Transport):
         except JsException as error:
             raise TransportError(url, error.message) from None
         self._websocket.binaryType = "arraybuffer"
-        self._proxies: list[JsDoubleProxy] = []
+        self._pump = pump()
+        # First, as it has to hear of the end before us: what it holds then still counts.
+        self._proxies = [self._pump.listen(self._websocket, self._on_data)]
         self._websocket.onopen = self._proxy(self._on_open)
         self._websocket.onclose = self._proxy(self._on_close)
-        self._pump = pump()
-        self._proxies.append(self._pump.listen(self._websocket, self._on_data))
 
     def _proxy(self, callback: Callable[..., object]) -> JsDoubleProxy:
         proxy = create_proxy(callback)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page
+from websockets.sync.server import ServerConnection, serve
 
 from agents_server.nats_server import NatsServer
 from tests.browser.tab import run_python
@@ -50,3 +53,58 @@ def test_bytes_of_any_size_come_as_they_were_sent(
     found = run_python(page, PYTHON, wheel=wheel, pyodide=pyodide, modules=modules, values=values)
     assert found["right"] == found["sent"] > 4000
     assert found["pump"] == ("Shared" if modules else "Copies")
+
+
+FULL_BYTES = 4096
+"""The size at which a server cuts what it sends to a browser."""
+
+FULL = 8
+FULL_MSG = b"MSG a 1 4080\r\n" + bytes(4080) + b"\r\n"
+LAST_WORDS = """
+import asyncio, json
+from agents_core import nats
+
+heard, closed = [], asyncio.Event()
+client = await nats.connect(values["url"], allow_reconnect=False, closed_cb=closed.set)
+await client.subscribe("a", cb=lambda msg: heard.append(len(msg.data)))
+async with asyncio.timeout(10):
+    await closed.wait()
+json.dumps(heard)
+"""
+
+
+def _last_words(connection: ServerConnection) -> None:
+    """Messages that each fill one of the WebSocket's, and an end right behind them."""
+    connection.send(b'INFO {"headers":true,"proto":1,"max_payload":1048576} \r\n')
+    received = b""
+    while b"SUB " not in received:
+        data = connection.recv()
+        assert isinstance(data, bytes)
+        received += data
+        if b"PING" in data:
+            connection.send(b"PONG\r\n")
+    for _ in range(FULL):
+        connection.send(FULL_MSG)
+
+
+@pytest.fixture
+def ending_url() -> Iterator[str]:
+    """Of a server that says its last words at once."""
+    with serve(_last_words, "127.0.0.1", 0, compression=None) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("modules", [{"agents_pump": PUMP}, {}], ids=["pump", "no pump"])
+def test_what_came_before_the_end_is_delivered(
+    page: Page, ending_url: str, wheel: Path, pyodide: Path, modules: dict[str, bytes]
+) -> None:
+    assert len(FULL_MSG) == FULL_BYTES
+    values = {"url": ending_url}
+    heard = run_python(
+        page, LAST_WORDS, wheel=wheel, pyodide=pyodide, modules=modules, values=values
+    )
+    assert heard == [4080] * FULL
