@@ -11,10 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 
-from agents_core.bus import (
-    DONE,
-    Status,
-)
+from agents_core.bus import DONE, Status
 from agents_core.errors import AgentsError, ConnectionClosed, NotConnected
 from agents_core.nats.basebus import BaseBus
 from agents_core.nats.callbacks import Callbacks
