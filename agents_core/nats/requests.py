@@ -101,7 +101,7 @@ class Requests:
             self._bus.publish(subject, payload, replies.subject, headers)
             while (msg := await self._next(replies)) is not None:
                 stalled.cancel()
-                if _is_no_responders(msg):
+                if is_no_responders(msg):
                     raise NoResponders(subject)
                 if sentinel is not None and sentinel(msg):
                     return
@@ -137,7 +137,7 @@ class Requests:
         if waiting is None or waiting[1].done():
             return  # too late: the asker has given up
         subject, future, _ = waiting
-        if _is_no_responders(msg):
+        if is_no_responders(msg):
             future.set_exception(NoResponders(subject))
         else:
             future.set_result(msg)
@@ -179,6 +179,6 @@ def is_empty(msg: Msg) -> bool:
     return not msg.data
 
 
-def _is_no_responders(msg: Msg) -> bool:
-    """A responder may say 503 itself, with a payload."""
+def is_no_responders(msg: Msg) -> bool:
+    """Whether the server says that nobody listens; a responder too may say 503, with a payload."""
     return msg.status == NO_RESPONDERS and not msg.data

@@ -28,9 +28,9 @@ from agents_core.nats.jetstream.errors import (
     NoStreamResponse,
 )
 from agents_core.nats.jetstream.publish import PubAck, PublishOptions, publish_headers, read_ack
-from agents_core.nats.jetstream.window import NO_RESPONDERS
 from agents_core.nats.msg import Msg
 from agents_core.nats.options import NotifyError
+from agents_core.nats.requests import is_no_responders
 from agents_core.timers import Timer
 
 GapPolicy: TypeAlias = Literal["fail", "ok"]
@@ -298,7 +298,7 @@ class FastIngest:
     # -- the server's side
 
     def _take(self, msg: Msg) -> None:
-        if msg.status == NO_RESPONDERS and not msg.data:
+        if is_no_responders(msg):
             if not self._flow:
                 self._end(NoStreamResponse(self._subject))
             return  # it may be electing its leader, who then tells what was lost

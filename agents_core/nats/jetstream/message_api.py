@@ -27,9 +27,9 @@ from agents_core.nats.jetstream.header import Header
 from agents_core.nats.jetstream.stored import RawStreamMsg
 from agents_core.nats.jetstream.timestamp import from_datetime
 from agents_core.nats.msg import Msg
+from agents_core.nats.requests import NO_RESPONDERS
 
 END_OF_BATCH = 204
-NO_RESPONDERS = 503
 NOT_FOUND = 404
 
 

@@ -11,6 +11,7 @@ from agents_core.nats.jetstream.errors import NoStreamResponse, TooManyStalledMs
 from agents_core.nats.jetstream.header import Header
 from agents_core.nats.jetstream.publish import PubAck, read_ack
 from agents_core.nats.msg import Msg
+from agents_core.nats.requests import is_no_responders
 from agents_core.nats.waiters import Waiters
 from agents_core.timers import Timer, Timers
 
@@ -21,8 +22,6 @@ RETRY_ATTEMPTS = 2
 RETRY_WAIT_S = 0.25
 """How often and after how long to publish again when no stream answers (ADR-22): it may be electing
 its leader. Nothing was stored then, so nothing is stored twice."""
-
-NO_RESPONDERS = 503
 
 
 class _Pending:
@@ -140,7 +139,7 @@ class Window:
         pending = self._pending.get(token)
         if pending is None:
             return  # too late
-        if msg.status == NO_RESPONDERS and not msg.data:
+        if is_no_responders(msg):
             self._again(token, pending)
             return
         try:
