@@ -225,19 +225,34 @@ class Client(BaseBus):
         headers: HeadersLike | None = None,
     ) -> Awaitable[None]:
         """See `Bus.publish`."""
-        size = len(payload)
+        # What most messages need is done here: to call anything would take as long as that does.
         frames = self._outbox.frames
-        if size >= frames.room or headers or type(payload) is not bytes:
-            max_payload = self._outbox.max_payload
-            frame = encode_publish(subject, payload, reply, headers, max_payload, self._targets)
-            self._outbox.send(frame)
-            self._stats.out_msgs += 1
-            self._stats.out_bytes += size
-        else:  # most messages: to call anything would take as long as what it does
+        run = frames.run
+        if run is not None:
+            if (
+                subject == run.subject
+                and len(payload) == run.length
+                and len(run) < run.most
+                and not (reply or headers)
+                and type(payload) is bytes
+            ):
+                run.append(payload)
+                return DONE
+            frames.end_run()
+        size = len(payload)
+        if size < frames.room and not headers and type(payload) is bytes:
             targets = self._targets
             target = targets.with_reply(subject, reply) if reply else targets[subject]
             frames.pieces += (target, lengths[size], payload, b"\r\n")
             frames.room -= size + FRAME_BYTES
+            return DONE
+        max_payload = self._outbox.max_payload
+        frame = encode_publish(subject, payload, reply, headers, max_payload, self._targets)
+        self._outbox.send(frame)
+        self._stats.out_msgs += 1
+        self._stats.out_bytes += size
+        if not (reply or headers):
+            frames.begin_run(subject, frame)
         return DONE
 
     async def ready(self) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from agents_core.errors import AgentsError, NotConnected, ProtocolError, TransportError
 from agents_core.nats import commands, faults
 from agents_core.nats.auth import Login
-from agents_core.nats.frames import FRAME_BYTES, PIECES, Frame, command
+from agents_core.nats.frames import FRAME_BYTES, Frame, command
 from agents_core.nats.options import Options
 from agents_core.nats.parser import Arrival, Err, Event, Info, Pong
 from agents_core.nats.protocol import Protocol
@@ -206,7 +206,7 @@ class Connection(asyncio.Protocol):
 
     def _end_of_turn(self) -> None:
         self._turn, self._collecting = None, False
-        self._many = len(self.frames.pieces) > PIECES
+        self._many = len(self.frames) > 1
         self._write()
 
     def _write(self) -> None:

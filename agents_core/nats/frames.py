@@ -107,6 +107,43 @@ def command(line: bytes) -> Frame:
     return b"", line, b"", b""
 
 
+class Run(list[bytes]):
+    """Payloads of one length for one subject, to which a client appends by itself.
+
+    They have one control line, so all of them become one frame, in one call.
+
+    Args:
+        subject: where they go.
+        frame: of the message before, which was like them.
+        room: bytes that they may take.
+
+    Attributes:
+        subject: where they go.
+        length: bytes of each.
+        most: how many there may be.
+    """
+
+    __slots__ = ("_line", "length", "most", "subject")
+
+    def __init__(self, subject: str, frame: Frame, room: int) -> None:
+        super().__init__()
+        target, line_end, payload, _ = frame
+        self.subject = subject
+        self.length = len(payload)
+        self.most = room // (self.length + FRAME_BYTES)
+        self._line = target, line_end
+
+    @property
+    def size(self) -> int:
+        """Bytes that they take, of which `FRAME_BYTES` are a guess."""
+        return len(self) * (self.length + FRAME_BYTES)
+
+    def frame(self) -> Frame:
+        """All of them; the control lines between them are in the piece of the payload."""
+        target, line_end = self._line
+        return target, line_end, (CRLF + target + line_end).join(self), CRLF
+
+
 class Frames:
     """Frames that wait to be written.
 
@@ -114,28 +151,35 @@ class Frames:
         stats: where messages are counted that a client appends by itself.
 
     Attributes:
-        pieces: of all of them, in order.
+        pieces: of all of them but for the run, in order.
+        run: what comes behind the pieces; None if the client may not append to one.
         room: what a client may append by itself: payloads and `FRAME_BYTES` for each. 0 if
             something has to be done first.
     """
 
-    __slots__ = ("_granted", "_seen", "_size", "_stats", "pieces", "room")
+    __slots__ = ("_granted", "_seen", "_size", "_stats", "pieces", "room", "run")
 
     def __init__(self, stats: Stats) -> None:
         self.pieces: list[bytes] = []
+        self.run: Run | None = None
         self.room = 0
         self._granted = 0  # of which `room` is left
         self._size = 0  # of the first `_seen` pieces
         self._seen = 0
         self._stats = stats
 
+    def __len__(self) -> int:
+        return len(self.pieces) // PIECES + len(self.run or ())
+
     @property
     def size(self) -> int:
         """Bytes that wait; of what a client appended by itself, `FRAME_BYTES` are a guess."""
-        return self._size + self._granted - self.room
+        run = self.run.size if self.run else 0
+        return self._size + self._granted - self.room + run
 
     def count(self) -> None:
         """Count what a client has appended by itself, as it leaves that to us: it is in a hurry."""
+        self.end_run()
         if self.room == self._granted:
             return
         size = self._granted - self.room
@@ -158,6 +202,21 @@ class Frames:
         self.count()
         self._granted = self.room = room
 
+    def begin_run(self, subject: str, frame: Frame) -> None:
+        """Let the client append to a run what is like this frame, which was the last one."""
+        if self.room:
+            self.run = Run(subject, frame, self.room)
+
+    def end_run(self) -> None:
+        """Make a frame of the run, if there is one: what comes next is not like it."""
+        run, self.run = self.run, None
+        if run:
+            self._stats.out_msgs += len(run)
+            self._stats.out_bytes += len(run) * run.length
+            room = self.room - run.size
+            self.add(run.frame())
+            self._granted = self.room = room
+
     def take(self) -> list[bytes]:
         """All pieces, which wait here no longer."""
         self.count()
@@ -167,6 +226,6 @@ class Frames:
         return pieces
 
     def take_messages(self) -> list[Frame]:
-        """The same as frames, without commands."""
+        """The same as frames, without commands; of a run all messages are in one."""
         pieces = iter(self.take())
         return [frame for frame in zip(pieces, pieces, pieces, pieces, strict=True) if frame[0]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 
 import pytest
 
@@ -20,6 +21,7 @@ from agents_core.errors import (
     RequestTimeout,
     SlowConsumer,
 )
+from agents_core.nats.connection import WRITE_BYTES
 from agents_core.testing.server import ScriptedServer, info
 from tests.core.nats.scripted import client, reached, session, unhandled, until
 
@@ -54,6 +56,62 @@ async def test_many_in_one_turn() -> None:
             expected += [(b"PUB a 1", b"%d" % number), (b"PUB b r.%d 0" % number, b"")]
             expected += [(b"HPUB c 18 18", b"NATS/1.0\r\nK: v\r\n\r\n"), (b"PUB d 3", b"was")]
         assert [(command.line, command.payload) for command in sent] == expected
+
+
+async def test_many_alike_in_one_turn() -> None:
+    rng, expected = Random(1), []
+    async with session() as (nc, peer, _):
+        for _ in range(200):
+            subject, payload = rng.choice(["a", "b.é"]), bytes(rng.choice([0, 1, 1000]))
+            reply = rng.choice(["", "", "r"])
+            line = f"PUB {subject} {reply} {len(payload)}".replace("  ", " ").encode()
+            for _ in range(rng.choice([1, 2, 3, 100])):
+                nc.publish(subject, payload, reply)
+                expected.append((line, payload))
+            assert nc.pending_data_size <= WRITE_BYTES
+        size = sum(len(payload) for _, payload in expected)
+        assert (nc.stats.out_msgs, nc.stats.out_bytes) == (len(expected), size)
+        await nc.flush()
+        assert nc.pending_data_size == 0
+        sent = [command for command in peer.commands if command.verb == "PUB"]
+        assert [(command.line, command.payload) for command in sent] == expected
+
+
+async def test_what_looks_alike_and_is_not() -> None:
+    async with session() as (nc, peer, _):
+        payload = bytearray(b"was")
+        for _ in range(3):
+            nc.publish("a", b"one")
+        nc.publish("a", payload)
+        nc.publish("a", b"two", "r")
+        nc.publish("a", b"six", headers={"K": "v"})
+        with pytest.raises(TypeError):
+            nc.publish("a", "six")  # type: ignore[arg-type]
+        payload[:] = b"is "
+        nc.publish("a", b"ten")
+        await nc.flush()
+        sent = [command.payload[-3:] for command in peer.commands if "PUB" in command.verb]
+        assert sent == [b"one", b"one", b"one", b"was", b"two", b"six", b"ten"]
+        assert nc.stats.out_msgs == 7
+
+
+async def test_many_alike_when_the_connection_is_lost() -> None:
+    async with session() as (nc, peer, server):
+        for number in range(10):
+            nc.publish("a", b"%d" % number)
+        server.down = {"one"}
+        peer.cut()
+        await reached(nc, Status.RECONNECTING)
+        assert nc.pending_data_size < 1000
+        for number in range(10, 20):
+            nc.publish("a", b"%d" % number)
+        server.down = ()
+        await reached(nc, Status.CONNECTED)
+        await nc.flush()
+        again = await server.accept()
+        sent = [int(c.payload) for c in peer.commands + again.commands if c.verb == "PUB"]
+        assert sent == list(range(20))
+        assert nc.stats.out_msgs == 20
 
 
 async def test_less_is_accepted_in_the_same_turn() -> None:

@@ -71,3 +71,26 @@ def test_what_a_client_appends_by_itself_is_counted_when_somebody_looks() -> Non
     assert [payload for _, _, payload, _ in messages] == [bytes(5), bytes(7)]
     assert (waiting.size, waiting.room, waiting.take()) == (0, 0, [])
     assert stats == Stats(out_msgs=2, out_bytes=12)
+
+
+def test_payloads_alike_become_one_frame() -> None:
+    stats = Stats()
+    waiting = Frames(stats)
+    first = encode_publish("a", b"01", "", None, 9)
+    waiting.add(first)
+    waiting.begin_run("a", first)
+    assert waiting.run is None  # as nothing was granted
+    waiting.grant(200)
+    waiting.begin_run("a", first)
+    run = waiting.run
+    assert run is not None
+    assert (run.subject, run.length, run.most) == ("a", 2, 200 // (2 + FRAME_BYTES))
+    run += (b"23", b"45")
+    assert (len(waiting), waiting.size, waiting.room) == (3, 13 + 2 * (2 + FRAME_BYTES), 200)
+    waiting.end_run()
+    assert (len(waiting.pieces), waiting.room, waiting.run) == (8, 200 - run.size, None)
+    assert (waiting.size, stats) == (39, Stats(out_msgs=2, out_bytes=4))
+    frames = waiting.take_messages()
+    assert b"".join(b"".join(frame) for frame in frames) == b"".join(
+        b"PUB a 2\r\n%b\r\n" % payload for payload in (b"01", b"23", b"45")
+    )
