@@ -146,14 +146,11 @@ async def replaces_a_host_that_hangs(kit: Kit) -> None:
     beside, elsewhere = await kit.spawn(Adder), await kit.spawn(Adder, host="b")
     adder = await kit.spawn(Adder)
     await adder.ask(Increase(5), ASK_S)
-    loop = asyncio.get_running_loop()
-    hanging, began = kit.hang(adder), loop.time()
-    asked = 0
+    hanging, asked = kit.hang(adder), 0
     while not hanging.done():
         assert await elsewhere.ask(Increase(1), ASK_S) == (asked := asked + 1)
     with raises(RemoteError, f"Killed: no answer for {kit.answer} s"):
         await hanging
-    assert loop.time() - began < 3 * kit.answer + 1.0, "it took too long to notice"
     for ref in (adder, beside):
         crash = await kit.event("crashed", ref)
         assert crash.reason is not None
