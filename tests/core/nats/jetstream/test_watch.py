@@ -24,7 +24,7 @@ BUSY = {"error": {"code": 503, "err_code": 10008, "description": "busy"}}
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence is noticed soon."""
-    monkeypatch.setattr(watch, "QUIET_S", 0.005)
+    monkeypatch.setattr(watch, "QUIET_S", 0.05)
 
 
 @asynccontextmanager
