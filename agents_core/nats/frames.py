@@ -213,9 +213,8 @@ class Frames:
         if run:
             self._stats.out_msgs += len(run)
             self._stats.out_bytes += len(run) * run.length
-            room = self.room - run.size
             self.add(run.frame())
-            self._granted = self.room = room
+            self.grant(self.room - run.size)
 
     def take(self) -> list[bytes]:
         """All pieces, which wait here no longer."""

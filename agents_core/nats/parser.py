@@ -45,7 +45,7 @@ RUN_BYTES = 16 * 1024
 """Bytes of a run that are cut at once."""
 
 MEMO_CUTS_MAX = 64
-"""Ways to cut a run that are remembered; the longest take 64 KiB or so."""
+"""Ways to cut a run that are remembered; one takes 32 KiB at the most, for empty messages."""
 
 TAB = ord("\t")
 
