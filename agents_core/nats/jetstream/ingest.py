@@ -398,7 +398,10 @@ class FastIngest:
 
     def _beat(self) -> None:
         """Ask how far the server is if it says nothing, and bound how long that helps."""
-        if self._waiting and self._timers.now() - self._since >= self._timeout:
+        assert self._timer is not None
+        now = self._timers.now()
+        self._since += now - self._timer.when  # this side slept so long: no silence of the server
+        if self._waiting and now - self._since >= self._timeout:
             self._lose(f"no progress for {self._timeout} s")
             return
         if not self._heard:

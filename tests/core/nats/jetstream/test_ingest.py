@@ -465,6 +465,22 @@ async def test_silence_is_asked_and_then_given_up() -> None:
         assert len(made.asked) == count  # and no more
 
 
+async def test_time_that_it_slept_through_is_not_the_servers_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with stream() as made:
+        batch = await begun(made, 4, timeout=2.0)
+        task = waiting(batch)
+        await settle(made.bus)
+        loop = asyncio.get_running_loop()
+        time = loop.time
+        monkeypatch.setattr(loop, "time", lambda: time() + 5)
+        while "4.4" not in made.said:
+            await asyncio.sleep(0)
+        await made.ack(4)
+        assert task.result() == 5
+
+
 async def test_answers_without_progress_do_not_help() -> None:
     async with stream() as made:
         batch = await begun(made, 3, timeout=0.1)
