@@ -472,9 +472,8 @@ async def test_time_that_it_slept_through_is_not_the_servers_silence(
         batch = await begun(made, 4, timeout=2.0)
         task = waiting(batch)
         await settle(made.bus)
-        loop = asyncio.get_running_loop()
-        time = loop.time
-        monkeypatch.setattr(loop, "time", lambda: time() + 5)
+        now = batch._timers.now
+        monkeypatch.setattr(batch._timers, "now", lambda: now() + 5)
         while "4.4" not in made.said:
             await asyncio.sleep(0)
         await made.ack(4)
