@@ -53,7 +53,9 @@ async def test_a_suspended_callback_holds_nobody_up() -> None:
     loop.call_soon(ran.append, "last")
     loop.call_later(0.002, ran.append, "timer")
     await done(lambda: "ends" in ran)
-    assert ran == ["before", "begins", "follows", "last", "follows' own", "timer", "ends"]
+    assert ran.index("timer") < ran.index("ends")
+    ran.remove("timer")  # where a turn takes 2 ms it comes before what follows calls
+    assert ran == ["before", "begins", "follows", "last", "follows' own", "ends"]
 
 
 async def test_what_is_scheduled_after_it_resumes_runs_in_order() -> None:
