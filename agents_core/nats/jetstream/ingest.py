@@ -400,7 +400,8 @@ class FastIngest:
         """Ask how far the server is if it says nothing, and bound how long that helps."""
         assert self._timer is not None
         now = self._timers.now()
-        self._since += now - self._timer.when  # this side slept so long: no silence of the server
+        slept = now - max(self._timer.when, self._since)  # this side, so it is no silence
+        self._since += slept
         if self._waiting and now - self._since >= self._timeout:
             self._lose(f"no progress for {self._timeout} s")
             return

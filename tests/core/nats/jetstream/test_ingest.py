@@ -480,6 +480,18 @@ async def test_time_that_it_slept_through_is_not_the_servers_silence(
         assert task.result() == 5
 
 
+async def test_whoever_waits_since_it_woke_up_does_not_wait_for_as_long_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with stream() as made:
+        batch = await begun(made, 4, timeout=0.4)
+        now = batch._timers.now
+        monkeypatch.setattr(batch._timers, "now", lambda: now() + 1000)
+        with pytest.raises(BatchLost, match="no progress"):
+            await batch.add("a")
+        assert set(made.said[4:]) == {"4.4"}
+
+
 async def test_answers_without_progress_do_not_help() -> None:
     async with stream() as made:
         batch = await begun(made, 3, timeout=0.1)
