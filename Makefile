@@ -2,6 +2,7 @@
 PYTHON ?= python3
 ARGS ?= --example wordcount
 SECONDS ?= 600
+PROCESSES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PYODIDE := web/node_modules/pyodide/package.json
@@ -93,9 +94,7 @@ browser: setup ## find or install the browsers that the tests drive
 	@$(BIN)/python -m tests.browser.firefox
 
 test: setup browser test313 $(WHEEL) $(MICROPIP) $(PYODIDE) $(SNAPSHOT) $(PYODIDE_029) $(HYPOTHESIS) $(NATS_JS) $(TYPESCRIPT) $(JUPYTERLITE) ## run every test, with coverage of the core
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage report
+	$(BIN)/pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder --cov
 
 ifeq ($(PYTHON313),)
 test313:
