@@ -104,8 +104,7 @@ class Node:
         self._directory = Directory(self.name, self.timers, self._changes.call)
         self._announcer = Announcer(self.timers, self._announce)
         self._sequence = 0
-        self._closed = False
-        self._leaving = asyncio.Lock()
+        self._leaving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Join: subscribe, announce this node, and ask the others who they are."""
@@ -194,7 +193,7 @@ class Node:
             RemoteError: an agent could not start; those before it were stopped again.
             ConnectionClosed: the node is closed.
         """
-        if self._closed:
+        if self._leaving:
             raise ConnectionClosed(self.bus.url)
         tree = Tree(self, spec)
         tree.on_exit = lambda _: self._forget_tree(tree)  # it gave up: the node goes on
@@ -389,7 +388,7 @@ class Node:
                 it is not there, instead of waiting for an answer.
         """
         await self._hooks("on_suspend", why)
-        if leave and not self._closed:
+        if leave and not self._leaving:
             self.router.leave()  # before others hear of it, and still send something here
             self._announce(left=True)
             await self.bus.suspend()
@@ -402,7 +401,7 @@ class Node:
         Args:
             slept: seconds in which nothing ran here.
         """
-        if not self._closed:
+        if not self._leaving:
             for cell in list(self.router.cells.values()):
                 await self.router.listen(cell)
         await self.bus.resume()
@@ -428,26 +427,37 @@ class Node:
         await self.bus.drain()
 
     async def close(self) -> None:
-        """Stop the agents in order, say good-bye, and close; a second call waits for the first."""
+        """Stop the agents in order, say good-bye, and close; a second call waits for the first.
+
+        One that is given up closes at once, and the agents end in order all the same.
+        """
         try:
             await self._leave()
+        except asyncio.CancelledError:
+            self._say_good_bye()
+            raise
         finally:
             await self.bus.close()
 
     async def _leave(self) -> None:
-        async with self._leaving:
-            if self._closed:
-                return
-            self._closed = True
-            try:
-                for tree in reversed(self._trees):
-                    await tree.stop()
-                    self._forget_tree(tree)
-            finally:
-                self._announcer.stop()
-                self._announce(left=True)
-                await self.hosts.close()
-                self.timers.close()
+        """Wait until the agents have stopped: one task's work, whoever waits for it or gives up."""
+        if self._leaving is None:
+            self._leaving = asyncio.get_running_loop().create_task(self._stop_agents())
+        await asyncio.shield(self._leaving)
+
+    async def _stop_agents(self) -> None:
+        try:
+            for tree in reversed(self._trees):
+                await tree.stop()
+                self._forget_tree(tree)
+        finally:
+            self._say_good_bye()
+            await self.hosts.close()
+            self.timers.close()
+
+    def _say_good_bye(self) -> None:
+        self._announcer.stop()
+        self._announce(left=True)
 
     async def __aenter__(self) -> Self:
         return self
