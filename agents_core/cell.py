@@ -286,7 +286,7 @@ class Cell:
         self._current = item
         try:
             result = self._dispatch(item) if isinstance(item, Envelope) else item.run()
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # what it waits for may be cancelled
             self._failed(item, error)
             return None
         if hasattr(result, "__await__"):

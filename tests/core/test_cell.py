@@ -172,15 +172,24 @@ async def test_a_cancelled_await_is_a_crash_and_not_the_end_of_the_agent() -> No
             future.cancel()
             await future
 
+        @on("result")
+        def result(self) -> None:
+            future = asyncio.get_running_loop().create_future()
+            future.cancel()
+            future.result()
+
         @on("ping")
         def ping(self) -> str:
             return "pong"
 
     async with connect("local://") as node:
         agent = await node.spawn(Waiter, "w")
-        with pytest.raises(RemoteError, match="CancelledError"):
-            await agent.ask("wait")
-        assert await agent.ask("ping") == "pong"
+        for ask in ("wait", "result"):
+            crashing = asyncio.create_task(agent.ask(ask, timeout=1))
+            behind = asyncio.create_task(agent.ask("ping", timeout=1))
+            with pytest.raises(RemoteError, match="CancelledError"):
+                await crashing
+            assert await behind == "pong"
 
 
 async def test_a_handler_may_return_any_awaitable() -> None:
