@@ -63,6 +63,7 @@ class Cell:
         self._runner = Runner(node, self)
         self._finishing: Exit | None = None
         self._killed: asyncio.Future[Exit] | None = None
+        self._starting: asyncio.Task[Exit | None] | None = None
         self._timers: set[Timer] = set()
         self._ended: asyncio.Future[None] | None = None
 
@@ -99,13 +100,13 @@ class Cell:
         """Make an instance and call its hooks; why it failed, or None."""
         loop = asyncio.get_running_loop()
         killed = self._killed = loop.create_future()
-        task = loop.create_task(self._hooks(before))
+        task = self._starting = loop.create_task(self._hooks(before))
         failed: Exit | None = Exit(Kind.KILLED)  # as when whoever waits for the start gives up
         try:
             await asyncio.wait([task, killed], return_when=asyncio.FIRST_COMPLETED)
             failed = killed.result() if killed.done() else _outcome(task)
         finally:
-            self._killed = None
+            self._killed = self._starting = None
             if failed is not None:
                 _abandon(task)
                 self._drop_instance()
@@ -265,8 +266,8 @@ class Cell:
         self.wake()
 
     def runs(self, task: asyncio.Task[Any] | None) -> bool:
-        """Whether `task` is the one in which this agent handles its messages."""
-        return task is not None and task is self._runner.task
+        """Whether `task` is the one in which this agent starts, or handles its messages."""
+        return task is not None and task in {self._starting, self._runner.task}
 
     def wake(self) -> None:
         """See to it that what waits is worked off."""

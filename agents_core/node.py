@@ -18,6 +18,7 @@ from agents_core.discovery import Announcer, Directory, NodeInfo
 from agents_core.errors import (
     AgentExists,
     AgentsError,
+    AskTimeout,
     ConnectionClosed,
     InvalidMessage,
     NotConnected,
@@ -35,9 +36,10 @@ from agents_core.nats.msg import Msg
 from agents_core.nats.subject import check_subject
 from agents_core.ref import AgentRef
 from agents_core.restart import Restart
-from agents_core.router import Router
+from agents_core.router import CONTROL_S, Router
 from agents_core.service import NodeService
 from agents_core.state import actions
+from agents_core.state.actions import StateAction
 from agents_core.state.backend import MemoryBackend
 from agents_core.state.memory import InMemoryBackend
 from agents_core.supervisor import Tree
@@ -259,10 +261,20 @@ class Node:
             case "info":
                 return self.describe(cell)
             case "state":
-                action = actions.from_json(body.get("state"))
-                return await cell.act(action)
+                return await self._act(cell, actions.from_json(body.get("state")))
             case other:
                 raise InvalidMessage(f"no control action {other!r}")
+
+    async def _act(self, cell: Cell, action: StateAction) -> Any:
+        if cell.runs(asyncio.current_task()):  # it is between two messages only when this is done
+            return await cell.state.handle(action)
+        try:
+            async with self.timers.timeout(CONTROL_S):
+                return await cell.act(action)
+        except AgentsError:
+            raise  # a backend's own RequestTimeout, too
+        except TimeoutError:
+            raise AskTimeout(cell.id, CONTROL_S) from None
 
     # -- the other nodes
 
