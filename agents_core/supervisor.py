@@ -159,11 +159,7 @@ class Tree:
 
         A start that fails counts too (I4).
         """
-        todo = affected(self.spec.strategy, self.children, child)
-        await self._stop_children([other for other in todo if other is not child])
-        for other in [o for o in todo if o is not child and o.restart == "temporary"]:
-            todo.remove(other)
-            self._remove(other)  # S8: ended because of a sibling, it does not come back
+        todo = await self._end_with(child)
         counted = reason.kind is Kind.KILLED and reason is self._killed
         self._killed = reason  # the death of a host is one failure, however many were in there
         while todo and self.phase == "running":
@@ -180,7 +176,18 @@ class Tree:
             except AgentsError as error:
                 reason = Exit.of(error)
                 await asyncio.sleep(0)  # everybody else gets a turn between attempts
+                if todo[0] not in self._unwanted:
+                    todo = await self._end_with(todo[0])  # the strategy again (S5)
                 todo = [other for other in todo if other not in self._unwanted]
+
+    async def _end_with(self, child: Cell | Tree) -> list[Cell | Tree]:
+        """Stop those that the strategy ties to a child that failed; who is to start again."""
+        todo = affected(self.spec.strategy, self.children, child)
+        await self._stop_children([other for other in todo if other is not child])
+        for other in [o for o in todo if o is not child and o.restart == "temporary"]:
+            todo.remove(other)
+            self._remove(other)  # S8: ended because of a sibling, it does not come back
+        return todo
 
     async def _give_up(self) -> None:
         """End the remaining children in reverse order and tell the supervisor above (I3)."""

@@ -78,6 +78,30 @@ async def test_strategies(strategy: Any, expected: list[str]) -> None:
         assert [line for line in log if not line.startswith("restart")] == wanted
 
 
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        (
+            "one_for_all",
+            ["stop c shutdown", *["stop a shutdown", "start a"] * 2, "start c"],
+        ),
+        ("rest_for_one", ["stop c shutdown", "start c"]),
+    ],
+)
+async def test_a_restart_that_fails_midway_is_tried_again_by_the_strategy(
+    strategy: Any, expected: list[str]
+) -> None:
+    async with connect("local://") as node:
+        events, log, plan = Events(node), [], []
+        children = [*members("a", log), Child(Flaky, "b", (plan,)), *members("c", log)]
+        await node.supervise(Supervisor(children, strategy=strategy))
+        log.clear()
+        plan.append(1)
+        node.agent("b").tell("crash")
+        await events.wait("restarted", "c")
+        assert [line for line in log if not line.startswith("restart")] == expected
+
+
 async def test_s8_temporary_children_that_end_because_of_a_sibling_do_not_come_back() -> None:
     async with connect("local://") as node:
         events, log = Events(node), []
