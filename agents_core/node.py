@@ -460,7 +460,7 @@ class Node:
     async def _stop_agents(self) -> None:
         try:
             for tree in reversed(self._trees):
-                await tree.stop()
+                await tree.stop(for_good=True)
                 self._forget_tree(tree)
         finally:
             self._say_good_bye()

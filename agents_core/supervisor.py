@@ -37,6 +37,7 @@ class Tree:
         self.phase = "starting"
         self.on_exit: Callable[[Exit], None] = lambda _: None
         self.children: list[Cell | Tree] = []
+        self._top = not path  # nobody above starts it again: what ends, ends for good
         self._node = node
         self._intensity = Intensity(spec.max_restarts, spec.max_seconds)
         self._killed: Exit | None = None
@@ -81,21 +82,30 @@ class Tree:
                     await child.start(before)
             except BaseException:  # also when whoever waits for the start gives up
                 self.phase = "failed"
-                await self._stop_children(self.children)
+                await self._stop_children(self.children, for_good=self._top)
                 raise
 
-    async def stop(self) -> None:
-        """Stop the children in reverse order, each within its shutdown time."""
+    async def stop(self, *, for_good: bool = False) -> None:
+        """Stop the children in reverse order, each within its shutdown time.
+
+        Args:
+            for_good: none of them will run again: each is gone for the others when it has stopped.
+        """
         self.phase = "stopped"
         for cell in self.cells():
             if cell.phase in STARTING:
                 cell.kill("its supervisor stops")  # else a start that hangs would hold the lock
         async with self._lock:
-            await self._stop_children(self.children)
+            await self._stop_children(self.children, for_good=for_good)
 
-    async def _stop_children(self, children: list[Cell | Tree]) -> None:
-        for child in reversed(children):
-            await child.stop()
+    async def _stop_children(self, children: list[Cell | Tree], *, for_good: bool = False) -> None:
+        for child in reversed(list(children)):
+            if isinstance(child, Tree):
+                await child.stop(for_good=for_good)
+            else:
+                await child.stop()
+            if for_good:
+                self._remove(child)
 
     def discard(self) -> None:
         """None of it will run again."""
@@ -193,6 +203,6 @@ class Tree:
         """End the remaining children in reverse order and tell the supervisor above (I3)."""
         self.phase = "failed"
         error = RestartLimitReached(self.path, self.spec.max_restarts, self.spec.max_seconds)
-        await self._stop_children(self.children)
+        await self._stop_children(self.children, for_good=self._top)
         self._node.gave_up(self, Exit.of(error))
         self.on_exit(SHUTDOWN)

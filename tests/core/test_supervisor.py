@@ -344,6 +344,40 @@ async def test_a_supervisor_whose_children_are_all_gone_is_forgotten() -> None:
         assert not [tree for tree in node._trees if tree.children]
 
 
+class Curious(Agent):
+    """Asks the sibling that stopped before it."""
+
+    def __init__(self, found: list[str]) -> None:
+        self.found = found
+
+    async def on_stop(self, reason: Any) -> None:
+        self.ctx.agent("last").tell("bye")
+        try:
+            await self.ctx.agent("last").ask("x", timeout=3600)
+        except AgentNotFound:
+            self.found.append(self.id)
+
+
+@pytest.mark.parametrize("how", ["close", "give up", "fail to start"])
+async def test_who_asks_one_that_has_stopped_for_good_is_told_at_once(how: str) -> None:
+    async with connect("local://") as node, asyncio.timeout(5):
+        found: list[str] = []
+        inner = Supervisor([Child(Curious, "in", (found,))], name="inner")
+        flaky = Child(Flaky, "flaky", ([1 if how == "fail to start" else 0],))
+        children = [Child(Curious, "out", (found,)), inner, Child(Counter, "last"), flaky]
+        starting = node.supervise(Supervisor(children, max_restarts=0))
+        if how == "fail to start":
+            with pytest.raises(RemoteError):
+                await starting
+        else:
+            await starting
+        if how == "give up":
+            node.agent("flaky").tell("crash")
+            await until(lambda: not node.agents())
+        await node.close()
+        assert found == ["in", "out"]
+
+
 async def test_stopping_one_child_leaves_its_siblings() -> None:
     async with connect("local://") as node:
         log: list[str] = []
