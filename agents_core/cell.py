@@ -198,6 +198,7 @@ class Cell:
 
     def _drop_instance(self) -> None:
         self._agent = None
+        self._context.end()
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
