@@ -65,6 +65,7 @@ class Cell:
         self._killed: asyncio.Future[Exit] | None = None
         self._starting: asyncio.Task[Exit | None] | None = None
         self._timers: set[Timer] = set()
+        self._hooked: set[asyncio.Future[Any]] = set()
         self._ended: asyncio.Future[None] | None = None
 
     @property
@@ -202,6 +203,8 @@ class Cell:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
+        for done in self._hooked:
+            _settle(done)
         self.mailbox.drop_own()
 
     def discard(self) -> None:
@@ -241,7 +244,7 @@ class Cell:
         """Call a hook, if the class has its own, between two messages; what it raises is a crash.
 
         Returns:
-            Done when the hook is, or when there is nothing to call.
+            Done when the hook is, when there is nothing to call, or when the agent ends before.
         """
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self.phase == "running" and self._has(name):
@@ -260,9 +263,10 @@ class Cell:
             try:
                 await _maybe(method(argument))
             finally:
-                if not done.done():  # else: whoever waited has given up
-                    done.set_result(None)
+                _settle(done)
 
+        self._hooked.add(done)
+        done.add_done_callback(self._hooked.discard)
         self.mailbox.put_control(Control(call))
         self.wake()
 
@@ -402,6 +406,12 @@ def _outcome(task: asyncio.Task[Exit | None]) -> Exit | None:
     """Why a finished task failed; None if it did not."""
     error = asyncio.CancelledError() if task.cancelled() else task.exception()
     return Exit.of(error) if error else task.result()
+
+
+def _settle(done: asyncio.Future[None]) -> None:
+    """Say that it is over, unless that was said, or whoever waited has given up."""
+    if not done.done():
+        done.set_result(None)
 
 
 def _abandon(task: asyncio.Task[Any]) -> None:

@@ -265,6 +265,10 @@ class Sleeper(Agent):
     def read(self) -> list[object]:
         return self.notes
 
+    @on("wait")
+    async def wait(self) -> None:
+        await self.gate.wait()
+
     @on("open")
     def open(self) -> None:
         self.gate.set()
@@ -304,6 +308,22 @@ async def test_a_hook_that_hangs_is_not_waited_for(
         assert "on_suspend takes longer than 0.01 s" in caplog.text
         node.router.cells["s"]._instance.gate.set()  # type: ignore[attr-defined]
         assert await sleeper.ask("read") == ["hangs"]
+
+
+async def test_the_hook_of_an_agent_that_ends_before_its_turn_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(node_module, "HOOKS_S", 3600)
+    async with connect("local://") as node, asyncio.timeout(5):
+        sleeper = await node.spawn(Sleeper, "s")
+        sleeper.tell("wait")
+        cell = node.router.cells["s"]
+        await until(lambda: cell._runner.task)
+        suspending = asyncio.create_task(node.suspend("hidden"))
+        await until(lambda: cell.mailbox.waiting)
+        await sleeper.kill()
+        await suspending
+        assert await sleeper.ask("read") == []
 
 
 async def test_control_goes_ahead_of_messages_and_is_bounded() -> None:
