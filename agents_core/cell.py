@@ -63,7 +63,9 @@ class Cell:
         self._runner = Runner(node, self)
         self._finishing: Exit | None = None
         self._killed: asyncio.Future[Exit] | None = None
+        self._starting: asyncio.Task[Exit | None] | None = None
         self._timers: set[Timer] = set()
+        self._hooked: set[asyncio.Future[Any]] = set()
         self._ended: asyncio.Future[None] | None = None
 
     @property
@@ -99,13 +101,13 @@ class Cell:
         """Make an instance and call its hooks; why it failed, or None."""
         loop = asyncio.get_running_loop()
         killed = self._killed = loop.create_future()
-        task = loop.create_task(self._hooks(before))
+        task = self._starting = loop.create_task(self._hooks(before))
         failed: Exit | None = Exit(Kind.KILLED)  # as when whoever waits for the start gives up
         try:
             await asyncio.wait([task, killed], return_when=asyncio.FIRST_COMPLETED)
             failed = killed.result() if killed.done() else _outcome(task)
         finally:
-            self._killed = None
+            self._killed = self._starting = None
             if failed is not None:
                 _abandon(task)
                 self._drop_instance()
@@ -197,9 +199,12 @@ class Cell:
 
     def _drop_instance(self) -> None:
         self._agent = None
+        self._context.end()
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
+        for done in self._hooked:
+            _settle(done)
         self.mailbox.drop_own()
 
     def discard(self) -> None:
@@ -239,7 +244,7 @@ class Cell:
         """Call a hook, if the class has its own, between two messages; what it raises is a crash.
 
         Returns:
-            Done when the hook is, or when there is nothing to call.
+            Done when the hook is, when there is nothing to call, or when the agent ends before.
         """
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self.phase == "running" and self._has(name):
@@ -258,15 +263,16 @@ class Cell:
             try:
                 await _maybe(method(argument))
             finally:
-                if not done.done():  # else: whoever waited has given up
-                    done.set_result(None)
+                _settle(done)
 
+        self._hooked.add(done)
+        done.add_done_callback(self._hooked.discard)
         self.mailbox.put_control(Control(call))
         self.wake()
 
     def runs(self, task: asyncio.Task[Any] | None) -> bool:
-        """Whether `task` is the one in which this agent handles its messages."""
-        return task is not None and task is self._runner.task
+        """Whether `task` is the one in which this agent starts, or handles its messages."""
+        return task is not None and task in {self._starting, self._runner.task}
 
     def wake(self) -> None:
         """See to it that what waits is worked off."""
@@ -286,7 +292,7 @@ class Cell:
         self._current = item
         try:
             result = self._dispatch(item) if isinstance(item, Envelope) else item.run()
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # what it waits for may be cancelled
             self._failed(item, error)
             return None
         if hasattr(result, "__await__"):
@@ -400,6 +406,12 @@ def _outcome(task: asyncio.Task[Exit | None]) -> Exit | None:
     """Why a finished task failed; None if it did not."""
     error = asyncio.CancelledError() if task.cancelled() else task.exception()
     return Exit.of(error) if error else task.result()
+
+
+def _settle(done: asyncio.Future[None]) -> None:
+    """Say that it is over, unless that was said, or whoever waited has given up."""
+    if not done.done():
+        done.set_result(None)
 
 
 def _abandon(task: asyncio.Task[Any]) -> None:

@@ -30,6 +30,11 @@ class Context:
         self.log = logging.getLogger(f"agents.{cell.id}")
         self._cell = cell
         self._envelope: Envelope | None = None
+        self._ended = False
+
+    def end(self) -> None:
+        """Its instance is gone, and what outlives it can't touch the next; called by its cell."""
+        self._ended = True
 
     def begin(self, envelope: Envelope | None) -> None:
         """The agent turns to this message; called by its cell."""
@@ -78,8 +83,11 @@ class Context:
 
         What it raises is a crash, as in a handler.
         """
+        if self._ended:
+            return self.node.timers.after(seconds, lambda: None)
         return self._cell.after(seconds, call)
 
     def stop(self) -> None:
         """End in order when the current handler is done; a permanent agent then starts again."""
-        self._cell.finish()
+        if not self._ended:
+            self._cell.finish()

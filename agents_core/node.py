@@ -18,6 +18,7 @@ from agents_core.discovery import Announcer, Directory, NodeInfo
 from agents_core.errors import (
     AgentExists,
     AgentsError,
+    AskTimeout,
     ConnectionClosed,
     InvalidMessage,
     NotConnected,
@@ -35,9 +36,10 @@ from agents_core.nats.msg import Msg
 from agents_core.nats.subject import check_subject
 from agents_core.ref import AgentRef
 from agents_core.restart import Restart
-from agents_core.router import Router
+from agents_core.router import CONTROL_S, Router
 from agents_core.service import NodeService
 from agents_core.state import actions
+from agents_core.state.actions import StateAction
 from agents_core.state.backend import MemoryBackend
 from agents_core.state.memory import InMemoryBackend
 from agents_core.supervisor import Tree
@@ -104,8 +106,7 @@ class Node:
         self._directory = Directory(self.name, self.timers, self._changes.call)
         self._announcer = Announcer(self.timers, self._announce)
         self._sequence = 0
-        self._closed = False
-        self._leaving = asyncio.Lock()
+        self._leaving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Join: subscribe, announce this node, and ask the others who they are."""
@@ -194,7 +195,7 @@ class Node:
             RemoteError: an agent could not start; those before it were stopped again.
             ConnectionClosed: the node is closed.
         """
-        if self._closed:
+        if self._leaving:
             raise ConnectionClosed(self.bus.url)
         tree = Tree(self, spec)
         tree.on_exit = lambda _: self._forget_tree(tree)  # it gave up: the node goes on
@@ -260,10 +261,20 @@ class Node:
             case "info":
                 return self.describe(cell)
             case "state":
-                action = actions.from_json(body.get("state"))
-                return await cell.act(action)
+                return await self._act(cell, actions.from_json(body.get("state")))
             case other:
                 raise InvalidMessage(f"no control action {other!r}")
+
+    async def _act(self, cell: Cell, action: StateAction) -> Any:
+        if cell.runs(asyncio.current_task()):  # it is between two messages only when this is done
+            return await cell.state.handle(action)
+        try:
+            async with self.timers.timeout(CONTROL_S):
+                return await cell.act(action)
+        except AgentsError:
+            raise  # a backend's own RequestTimeout, too
+        except TimeoutError:
+            raise AskTimeout(cell.id, CONTROL_S) from None
 
     # -- the other nodes
 
@@ -389,7 +400,7 @@ class Node:
                 it is not there, instead of waiting for an answer.
         """
         await self._hooks("on_suspend", why)
-        if leave and not self._closed:
+        if leave and not self._leaving:
             self.router.leave()  # before others hear of it, and still send something here
             self._announce(left=True)
             await self.bus.suspend()
@@ -402,7 +413,7 @@ class Node:
         Args:
             slept: seconds in which nothing ran here.
         """
-        if not self._closed:
+        if not self._leaving:
             for cell in list(self.router.cells.values()):
                 await self.router.listen(cell)
         await self.bus.resume()
@@ -428,26 +439,37 @@ class Node:
         await self.bus.drain()
 
     async def close(self) -> None:
-        """Stop the agents in order, say good-bye, and close; a second call waits for the first."""
+        """Stop the agents in order, say good-bye, and close; a second call waits for the first.
+
+        One that is given up closes at once, and the agents end in order all the same.
+        """
         try:
             await self._leave()
+        except asyncio.CancelledError:
+            self._say_good_bye()
+            raise
         finally:
             await self.bus.close()
 
     async def _leave(self) -> None:
-        async with self._leaving:
-            if self._closed:
-                return
-            self._closed = True
-            try:
-                for tree in reversed(self._trees):
-                    await tree.stop()
-                    self._forget_tree(tree)
-            finally:
-                self._announcer.stop()
-                self._announce(left=True)
-                await self.hosts.close()
-                self.timers.close()
+        """Wait until the agents have stopped: one task's work, whoever waits for it or gives up."""
+        if self._leaving is None:
+            self._leaving = asyncio.get_running_loop().create_task(self._stop_agents())
+        await asyncio.shield(self._leaving)
+
+    async def _stop_agents(self) -> None:
+        try:
+            for tree in reversed(self._trees):
+                await tree.stop(for_good=True)
+                self._forget_tree(tree)
+        finally:
+            self._say_good_bye()
+            await self.hosts.close()
+            self.timers.close()
+
+    def _say_good_bye(self) -> None:
+        self._announcer.stop()
+        self._announce(left=True)
 
     async def __aenter__(self) -> Self:
         return self

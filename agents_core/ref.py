@@ -91,7 +91,14 @@ class AgentRef:
         return found
 
     async def state(self, action: StateAction) -> Any:
-        """Do something with its state, between two of its messages, and return the result."""
+        """Do something with its state, between two of its messages, and return the result.
+
+        What the agent asks of itself so is done at once, as by `self.state`.
+
+        Raises:
+            AskTimeout: it had no time for it in 15 s; the outcome is unknown.
+            RemoteError: the backend raised, or the agent was killed meanwhile.
+        """
         body = {"action": "state", "state": actions.to_json(action)}
         return await self._router.control(self.id, body, self._sender)
 

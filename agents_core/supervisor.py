@@ -37,6 +37,7 @@ class Tree:
         self.phase = "starting"
         self.on_exit: Callable[[Exit], None] = lambda _: None
         self.children: list[Cell | Tree] = []
+        self._top = not path  # nobody above starts it again: what ends, ends for good
         self._node = node
         self._intensity = Intensity(spec.max_restarts, spec.max_seconds)
         self._killed: Exit | None = None
@@ -81,21 +82,30 @@ class Tree:
                     await child.start(before)
             except BaseException:  # also when whoever waits for the start gives up
                 self.phase = "failed"
-                await self._stop_children(self.children)
+                await self._stop_children(self.children, for_good=self._top)
                 raise
 
-    async def stop(self) -> None:
-        """Stop the children in reverse order, each within its shutdown time."""
+    async def stop(self, *, for_good: bool = False) -> None:
+        """Stop the children in reverse order, each within its shutdown time.
+
+        Args:
+            for_good: none of them will run again: each is gone for the others when it has stopped.
+        """
         self.phase = "stopped"
         for cell in self.cells():
             if cell.phase in STARTING:
                 cell.kill("its supervisor stops")  # else a start that hangs would hold the lock
         async with self._lock:
-            await self._stop_children(self.children)
+            await self._stop_children(self.children, for_good=for_good)
 
-    async def _stop_children(self, children: list[Cell | Tree]) -> None:
-        for child in reversed(children):
-            await child.stop()
+    async def _stop_children(self, children: list[Cell | Tree], *, for_good: bool = False) -> None:
+        for child in reversed(list(children)):
+            if isinstance(child, Tree):
+                await child.stop(for_good=for_good)
+            else:
+                await child.stop()
+            if for_good:
+                self._remove(child)
 
     def discard(self) -> None:
         """None of it will run again."""
@@ -159,11 +169,7 @@ class Tree:
 
         A start that fails counts too (I4).
         """
-        todo = affected(self.spec.strategy, self.children, child)
-        await self._stop_children([other for other in todo if other is not child])
-        for other in [o for o in todo if o is not child and o.restart == "temporary"]:
-            todo.remove(other)
-            self._remove(other)  # S8: ended because of a sibling, it does not come back
+        todo = await self._end_with(child)
         counted = reason.kind is Kind.KILLED and reason is self._killed
         self._killed = reason  # the death of a host is one failure, however many were in there
         while todo and self.phase == "running":
@@ -180,12 +186,23 @@ class Tree:
             except AgentsError as error:
                 reason = Exit.of(error)
                 await asyncio.sleep(0)  # everybody else gets a turn between attempts
+                if todo[0] not in self._unwanted:
+                    todo = await self._end_with(todo[0])  # the strategy again (S5)
                 todo = [other for other in todo if other not in self._unwanted]
+
+    async def _end_with(self, child: Cell | Tree) -> list[Cell | Tree]:
+        """Stop those that the strategy ties to a child that failed; who is to start again."""
+        todo = affected(self.spec.strategy, self.children, child)
+        await self._stop_children([other for other in todo if other is not child])
+        for other in [o for o in todo if o is not child and o.restart == "temporary"]:
+            todo.remove(other)
+            self._remove(other)  # S8: ended because of a sibling, it does not come back
+        return todo
 
     async def _give_up(self) -> None:
         """End the remaining children in reverse order and tell the supervisor above (I3)."""
         self.phase = "failed"
         error = RestartLimitReached(self.path, self.spec.max_restarts, self.spec.max_seconds)
-        await self._stop_children(self.children)
+        await self._stop_children(self.children, for_good=self._top)
         self._node.gave_up(self, Exit.of(error))
         self.on_exit(SHUTDOWN)

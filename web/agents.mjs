@@ -105,6 +105,7 @@ class Runtime extends EventTarget {
   #quietTicks = 0;
   #entered = performance.now();
   #lifecycle = null;
+  #stopping = null;
 
   /** This tab's node, once it has a name. */
   node = null;
@@ -230,7 +231,12 @@ class Runtime extends EventTarget {
   }
 
   /** Stop the tab's agents in order, leave, and end the worker; rejects if it ended otherwise. */
-  async stop() {
+  stop() {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop() {
     if (this.#ended) return;
     try {
       if (this.phase === "running") await this.#call("stop");

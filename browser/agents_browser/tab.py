@@ -102,6 +102,7 @@ class Tab:
         self._rtt: float | None = None
         self._nodes_due = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stops: set[asyncio.Task[None]] = set()  # beside them, as they end them
         self._subscriptions: dict[int, Subscription] = {}
 
     @property
@@ -149,16 +150,19 @@ class Tab:
         self.send("failed", phase=self._phase, message=message, detail=text)
 
     async def stop(self) -> None:
-        """Stop the agents in order and leave."""
-        for task in self._tasks - {asyncio.current_task()}:
+        """Stop the agents in order and leave; a second call waits for the first."""
+        for task in self._tasks:
             task.cancel()
         await self.node.drain()
         self._enter("stopped")
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._keep(work, self._tasks)
+
+    def _keep(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        among.add(task)
+        task.add_done_callback(among.discard)
 
     # -- to the page
 
@@ -209,7 +213,9 @@ class Tab:
     def receive(self, text: str) -> None:
         """Take one message of the page."""
         call = json.loads(text)
-        if len(self._tasks) >= CALLS_MAX and call["method"] != "stop":
+        if call["method"] == "stop":
+            self._keep(self._answer(call), self._stops)
+        elif len(self._tasks) >= CALLS_MAX:
             message, data = f"more than {CALLS_MAX} calls under way", {"limit": CALLS_MAX}
             error = {"name": "TooManyCalls", "message": message, "data": data}
             self.send("reply", id=call["id"], error=error)

@@ -282,6 +282,29 @@ def test_calls_under_way_end_with_the_runtime(blank: Page) -> None:
     assert [error["name"] for error in found[1:]] == ["Stopped", "Stopped"]
 
 
+def test_a_second_stop_waits_for_the_first(blank: Page) -> None:
+    found = run(
+        blank,
+        f"""{RUNNING}
+        await runtime.define("slow", `
+from asyncio import sleep
+from agents_core import Agent
+class Slow(Agent):
+    async def on_stop(self, reason):
+        await sleep(0.1)
+`);
+        for (const id of ["a", "b"]) await runtime.spawn("slow:Slow", id);
+        const stopped = [];
+        runtime.addEventListener("event", ({{ detail: {{ kind, agent }} }}) => {{
+          if (kind === "stopped") stopped.push(agent);
+        }});
+        const stops = [runtime.stop(), runtime.stop()].map(named);
+        const first = [await stops[1], [...stopped], runtime.phase];
+        return [...first, await stops[0]];""",
+    )
+    assert found == ["no error", ["b", "a", "counter"], "stopped", "no error"]
+
+
 STARTED = """
 const runtime = start({ patience: 3 });
 await runtime.define("shop", source);

@@ -172,15 +172,24 @@ async def test_a_cancelled_await_is_a_crash_and_not_the_end_of_the_agent() -> No
             future.cancel()
             await future
 
+        @on("result")
+        def result(self) -> None:
+            future = asyncio.get_running_loop().create_future()
+            future.cancel()
+            future.result()
+
         @on("ping")
         def ping(self) -> str:
             return "pong"
 
     async with connect("local://") as node:
         agent = await node.spawn(Waiter, "w")
-        with pytest.raises(RemoteError, match="CancelledError"):
-            await agent.ask("wait")
-        assert await agent.ask("ping") == "pong"
+        for ask in ("wait", "result"):
+            crashing = asyncio.create_task(agent.ask(ask, timeout=1))
+            behind = asyncio.create_task(agent.ask("ping", timeout=1))
+            with pytest.raises(RemoteError, match="CancelledError"):
+                await crashing
+            assert await behind == "pong"
 
 
 async def test_a_handler_may_return_any_awaitable() -> None:
@@ -256,6 +265,10 @@ class Sleeper(Agent):
     def read(self) -> list[object]:
         return self.notes
 
+    @on("wait")
+    async def wait(self) -> None:
+        await self.gate.wait()
+
     @on("open")
     def open(self) -> None:
         self.gate.set()
@@ -295,6 +308,22 @@ async def test_a_hook_that_hangs_is_not_waited_for(
         assert "on_suspend takes longer than 0.01 s" in caplog.text
         node.router.cells["s"]._instance.gate.set()  # type: ignore[attr-defined]
         assert await sleeper.ask("read") == ["hangs"]
+
+
+async def test_the_hook_of_an_agent_that_ends_before_its_turn_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(node_module, "HOOKS_S", 3600)
+    async with connect("local://") as node, asyncio.timeout(5):
+        sleeper = await node.spawn(Sleeper, "s")
+        sleeper.tell("wait")
+        cell = node.router.cells["s"]
+        await until(lambda: cell._runner.task)
+        suspending = asyncio.create_task(node.suspend("hidden"))
+        await until(lambda: cell.mailbox.waiting)
+        await sleeper.kill()
+        await suspending
+        assert await sleeper.ask("read") == []
 
 
 async def test_control_goes_ahead_of_messages_and_is_bounded() -> None:

@@ -124,6 +124,22 @@ async def test_stop_ends_when_the_handler_is_done() -> None:
         assert stopped.reason.kind == "normal"
 
 
+async def test_a_task_that_outlives_its_instance_can_not_touch_the_next_one() -> None:
+    async with connect("local://") as node:
+        events, seen = Events(node), []
+        agent = await node.spawn(Curious, "a", seen)
+        old = node.router.cells["a"]._instance.ctx
+        await agent.kill()
+        old.after(0.0, lambda: seen.append("from before"))
+        await events.wait("restarted")
+        old.stop()
+        old.after(0.0, lambda: seen.append("from before"))
+        agent.tell("later")
+        await until(lambda: "later" in seen)
+        assert "from before" not in seen
+        assert not [event for event in events.seen if event.kind == "stopped"]
+
+
 async def test_stop_in_on_start_ends_an_agent_that_has_started() -> None:
     class Brief(Agent):
         def on_start(self) -> None:

@@ -311,6 +311,56 @@ async def test_a_close_that_is_given_up_still_closes_the_bus() -> None:
     node.router.cells["c"].kill()
 
 
+@pytest.mark.parametrize("end", ["close", "drain"])
+async def test_an_end_that_is_given_up_goes_on_and_the_next_one_waits_for_it(end: str) -> None:
+    log: list[str] = []
+    node = await connect("local://")
+    for name in "ab":
+        await node.spawn(Member, name, log)
+    node.agent("b").tell("hang")
+    ending = asyncio.create_task(getattr(node, end)())
+    await until(lambda: node.router.cells["b"]._ended)
+    ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    node.router.cells["b"].kill()
+    await node.close()
+    assert log == ["start a", "start b", "stop a shutdown"]
+    assert (node.agents(), node.bus.status) == ([], Status.CLOSED)
+
+
+async def test_a_close_that_is_given_up_says_good_bye() -> None:
+    first, second = pair()
+    async with first as one:
+        two = await second
+        await two.spawn(Counter, "c")
+        two.agent("c").tell("hang")
+        await until(lambda: len(one.nodes()) == 2)
+        closing = asyncio.create_task(two.close())
+        await until(lambda: two.router.cells["c"]._ended)
+        closing.cancel()
+        await until(lambda: len(one.nodes()) == 1)
+        two.router.cells["c"].kill()
+        await two.close()
+
+
+async def test_an_agent_that_waits_for_the_end_of_its_node_is_killed_and_the_others_stop() -> None:
+    class Last(Agent):
+        async def on_message(self, message: Any) -> None:
+            await self.ctx.node.close()
+
+    log: list[str] = []
+    node = await connect("local://")
+    await node.spawn(Member, "a", log)
+    last = await node.spawn(Last, "l", shutdown=0.001)
+    await node.spawn(Member, "b", log)
+    last.tell("off")
+    await until(lambda: not node.agents())
+    assert log == ["start a", "start b", "stop b shutdown", "stop a shutdown"]
+    await node.close()
+    assert node.bus.status is Status.CLOSED
+
+
 async def test_an_agent_may_close_its_node() -> None:
     class Last(Agent):
         async def on_message(self, message: Any) -> None:

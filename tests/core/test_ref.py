@@ -21,7 +21,9 @@ from agents_core import (
     Store,
     connect,
     on,
+    router,
 )
+from agents_core import node as node_module
 from agents_core.errors import (
     AgentNotFound,
     AskTimeout,
@@ -202,6 +204,33 @@ async def test_state_actions_return_their_results(remote: bool) -> None:
         assert await ref.state(Delete("k")) is True
         assert await ref.state(Delete("k")) is False
         assert await ref.state(Clear()) is None
+
+
+@everywhere
+async def test_state_of_an_agent_that_has_no_time(
+    remote: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (node_module, router):
+        monkeypatch.setattr(module, "CONTROL_S", 0.01)
+    async with counter(remote, shutdown=0.01) as (ref, node):
+        node.agent("c").tell("hang")
+        await until(lambda: node.router.cells["c"]._runner.task)
+        with pytest.raises(AskTimeout) as caught:
+            await ref.state(Get("k"))
+        assert caught.value.data() == {"agent": "c", "timeout": 0.01}
+
+
+async def test_an_agent_reaches_its_own_state_by_its_handle() -> None:
+    class Own(Agent):
+        async def on_start(self) -> None:
+            await self.ctx.ref.state(Store("k", 1))
+
+        @on("read")
+        async def read(self) -> Any:
+            return await self.ctx.ref.state(Get("k"))
+
+    async with connect("local://") as node, asyncio.timeout(5):
+        assert await (await node.spawn(Own, "o")).ask("read") == 1
 
 
 @everywhere

@@ -78,6 +78,30 @@ async def test_strategies(strategy: Any, expected: list[str]) -> None:
         assert [line for line in log if not line.startswith("restart")] == wanted
 
 
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        (
+            "one_for_all",
+            ["stop c shutdown", *["stop a shutdown", "start a"] * 2, "start c"],
+        ),
+        ("rest_for_one", ["stop c shutdown", "start c"]),
+    ],
+)
+async def test_a_restart_that_fails_midway_is_tried_again_by_the_strategy(
+    strategy: Any, expected: list[str]
+) -> None:
+    async with connect("local://") as node:
+        events, log, plan = Events(node), [], []
+        children = [*members("a", log), Child(Flaky, "b", (plan,)), *members("c", log)]
+        await node.supervise(Supervisor(children, strategy=strategy))
+        log.clear()
+        plan.append(1)
+        node.agent("b").tell("crash")
+        await events.wait("restarted", "c")
+        assert [line for line in log if not line.startswith("restart")] == expected
+
+
 async def test_s8_temporary_children_that_end_because_of_a_sibling_do_not_come_back() -> None:
     async with connect("local://") as node:
         events, log = Events(node), []
@@ -318,6 +342,40 @@ async def test_a_supervisor_whose_children_are_all_gone_is_forgotten() -> None:
         member.tell("finish")
         await until(lambda: not node.agents())
         assert not [tree for tree in node._trees if tree.children]
+
+
+class Curious(Agent):
+    """Asks the sibling that stopped before it."""
+
+    def __init__(self, found: list[str]) -> None:
+        self.found = found
+
+    async def on_stop(self, reason: Any) -> None:
+        self.ctx.agent("last").tell("bye")
+        try:
+            await self.ctx.agent("last").ask("x", timeout=3600)
+        except AgentNotFound:
+            self.found.append(self.id)
+
+
+@pytest.mark.parametrize("how", ["close", "give up", "fail to start"])
+async def test_who_asks_one_that_has_stopped_for_good_is_told_at_once(how: str) -> None:
+    async with connect("local://") as node, asyncio.timeout(5):
+        found: list[str] = []
+        inner = Supervisor([Child(Curious, "in", (found,))], name="inner")
+        flaky = Child(Flaky, "flaky", ([1 if how == "fail to start" else 0],))
+        children = [Child(Curious, "out", (found,)), inner, Child(Counter, "last"), flaky]
+        starting = node.supervise(Supervisor(children, max_restarts=0))
+        if how == "fail to start":
+            with pytest.raises(RemoteError):
+                await starting
+        else:
+            await starting
+        if how == "give up":
+            node.agent("flaky").tell("crash")
+            await until(lambda: not node.agents())
+        await node.close()
+        assert found == ["in", "out"]
 
 
 async def test_stopping_one_child_leaves_its_siblings() -> None:

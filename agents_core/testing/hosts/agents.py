@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from agents_core import Agent, Exit, every, on
+from agents_core import Agent, Exit, Get, every, on
 from agents_core.errors import AgentsError
 
 
@@ -77,6 +77,10 @@ class Adder(Agent):
     @on("stop yourself")
     async def stop_yourself(self) -> None:
         await self.ctx.ref.stop()
+
+    @on("read yourself")
+    async def read_yourself(self) -> Any:
+        return await self.ctx.ref.state(Get("total"))
 
     @on("spin")
     def spin(self) -> None:  # pragma: no cover - only in an interpreter of its own

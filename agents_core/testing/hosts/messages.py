@@ -160,6 +160,7 @@ async def keeps_state(kit: Kit) -> None:
     assert await adder.ask(Increase(1), ASK_S) == 6
     waiting = [adder.state(Get("total")), adder.ask(Increase(1), ASK_S)]
     assert await asyncio.gather(*waiting) in ([6, 7], [7, 7])
+    assert await adder.ask("read yourself", ASK_S) == 7
 
 
 async def counts(kit: Kit) -> None:
