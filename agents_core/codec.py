@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from agents_core import jsonvalue
 from agents_core.errors import EncodeError, InvalidMessage
@@ -21,6 +21,10 @@ KINDS_MAX = 1024
 """Message types whose fields are remembered; a notebook makes new ones with every run of a cell."""
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+_CONTAINERS = frozenset({dict, list, tuple})
+_BARE = _CONTAINERS | {set, frozenset}
+"""What they hold is not looked at: `typing.Dict` says nothing of it, and sets have no JSON form."""
+
 _known: dict[str, type] = {}
 _read = json.JSONDecoder().decode
 
@@ -115,9 +119,15 @@ def decode(kind: Any, value: Any) -> Any:
     """Make a value of type `kind` from JSON.
 
     Raises:
-        InvalidMessage: a field is missing, unknown, or of another type.
+        InvalidMessage: a field is missing, unknown, or of another type; nothing else is raised.
     """
-    return _build(kind, value, getattr(kind, "__name__", str(kind)))
+    where = getattr(kind, "__name__", str(kind))
+    try:
+        return _build(kind, value, where)
+    except InvalidMessage:
+        raise
+    except Exception as error:  # an annotation is code, and so are the types that it names
+        raise InvalidMessage(f"{where} can't be made: {error}") from error
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
@@ -133,7 +143,9 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     if origin is Literal:
         return _one_of(get_args(kind), value, where)
     if origin is not None:
-        return _container(origin, get_args(kind), value, where)
+        return _generic(kind, origin, value, where)
+    if is_typeddict(kind):
+        return _scalar(dict, value, where)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(_one_of([member.value for member in kind], value, where))
     return _scalar(kind, value, where)
@@ -169,9 +181,15 @@ def _union(kind: Any, value: Any, where: str) -> Any:
     raise InvalidMessage(f"{where} is not {kind}")
 
 
+def _generic(kind: Any, origin: Any, value: Any, where: str) -> Any:
+    if origin in _CONTAINERS and hasattr(kind, "__args__"):
+        return _container(origin, get_args(kind), value, where)
+    if origin in _BARE or is_dataclass(origin):
+        return _build(origin, value, where)
+    return value  # as above
+
+
 def _container(origin: Any, arguments: tuple[Any, ...], value: Any, where: str) -> Any:
-    if origin not in {dict, list, tuple}:
-        return value  # as above
     if not isinstance(value, dict if origin is dict else list):
         raise InvalidMessage(f"{where} is not {origin.__name__}")
     if isinstance(value, dict):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NewType, Optional
+from typing import Annotated, Any, Generic, Literal, NewType, Optional, Protocol, TypedDict, TypeVar
 
 import pytest
 from hypothesis import given
@@ -63,6 +64,22 @@ class Positive:
 @dataclass
 class Unreadable:
     x: Missing  # type: ignore[name-defined]  # noqa: F821
+
+
+class Options(TypedDict):
+    depth: int
+
+
+class Sized(Protocol):
+    size: int
+
+
+T = TypeVar("T")
+
+
+@dataclass
+class Box(Generic[T]):
+    content: T
 
 
 def test_a_dataclass_becomes_an_object_and_back() -> None:
@@ -144,6 +161,13 @@ ACCEPTED: list[tuple[Any, Any, Any]] = [
     (list[Point], [{"x": 1}], [Point(1)]),
     (Positive, {"n": 1}, Positive(1)),
     (Sequence[int], ["unchecked"], ["unchecked"]),
+    (typing.Dict, {"a": 1}, {"a": 1}),  # noqa: UP006
+    (typing.List, [1], [1]),  # noqa: UP006
+    (typing.Tuple, [1], (1,)),  # noqa: UP006
+    (dict[str, typing.List], {"a": [1]}, {"a": [1]}),  # noqa: UP006
+    (Options, {"depth": 1}, {"depth": 1}),
+    (Options | None, {"depth": 1}, {"depth": 1}),
+    (Box[int], {"content": 1}, Box(1)),
     ("a string says nothing", 5, 5),
 ]
 REFUSED: list[tuple[Any, Any, str]] = [
@@ -179,6 +203,13 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (Shape, {"name": "s", "points": [{"x": None}]}, r"Shape.points\[0\].x is not int"),
     (Positive, {"n": 0}, "n is more than 0"),
     (Unreadable, {"x": 1}, "Missing"),
+    (typing.Dict, [1], "not dict"),  # noqa: UP006
+    (typing.List, {"a": 1}, "not list"),  # noqa: UP006
+    (Options, [1], "not dict"),
+    (set[int], [1], "not set"),
+    (frozenset[int], [1], "not frozenset"),
+    (Box[int], {}, "lacks content"),
+    (Sized, {"size": 1}, "Sized can't be made"),
 ]
 
 
