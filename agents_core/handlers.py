@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, is_dataclass
 from typing import Any, TypeVar, get_type_hints, overload
 
 from agents_core import codec
+from agents_core.bounds import more_than
 from agents_core.errors import InvalidMessage, InvalidSpec
 from agents_core.mailbox import Envelope
 
@@ -54,8 +55,7 @@ def every(seconds: float) -> Callable[[F], F]:
     Raises:
         InvalidSpec: the interval is not more than 0.
     """
-    if not seconds > 0:
-        raise InvalidSpec(f"every({seconds}): the interval is more than 0 seconds")
+    more_than("the interval of every()", seconds, 0)
 
     def mark(function: F) -> F:
         setattr(function, _EVERY, float(seconds))
