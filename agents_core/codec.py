@@ -25,7 +25,9 @@ _CONTAINERS = frozenset({dict, list, tuple})
 _BARE = _CONTAINERS | {set, frozenset}
 """What they hold is not looked at: `typing.Dict` says nothing of it, and sets have no JSON form."""
 
-_known: dict[str, type] = {}
+_known: dict[str, list[type]] = {}
+"""Message types by name, of each name the newest first."""
+
 _read = json.JSONDecoder().decode
 
 
@@ -33,14 +35,32 @@ def register(kind: type) -> None:
     """Make a message type known by its name, so that a reply of that type is decoded.
 
     Every type that an `@on` handler takes or returns is registered by itself. A later class of the
-    same name replaces the earlier one, as when a notebook's cell runs again.
+    same name and module replaces the earlier one, as when a notebook's cell runs again. Of those of
+    several modules it is the newest that fits.
     """
-    _known[kind.__name__] = kind
+    others = [other for other in _known.get(kind.__name__, ()) if _place(other) != _place(kind)]
+    _known[kind.__name__] = [kind, *others]
 
 
-def known(name: str) -> type | None:
-    """The registered message type of that name."""
-    return _known.get(name)
+def _place(kind: type) -> tuple[str, str]:
+    return kind.__module__, kind.__qualname__
+
+
+def decode_named(name: str, value: Any) -> Any:
+    """Make a value of the registered type of that name; where there is none it stays JSON.
+
+    Raises:
+        InvalidMessage: the types of that name that are known here have other fields.
+    """
+    refused: InvalidMessage | None = None
+    for kind in _known.get(name, ()):
+        try:
+            return decode(kind, value)
+        except InvalidMessage as error:
+            refused = refused or error  # what the newest has against it
+    if refused is not None:
+        raise refused
+    return value
 
 
 def encode(value: object) -> tuple[str, Any]:
@@ -88,10 +108,9 @@ class Encoded:
         """A value of its type, where that is known here.
 
         Raises:
-            InvalidMessage: the type that is known here has other fields.
+            InvalidMessage: see `decode_named`.
         """
-        kind = known(self.name)
-        return self.plain() if kind is None else decode(kind, self.plain())
+        return decode_named(self.name, self.plain())
 
 
 def _plain(value: object, depth: int) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from typing import Annotated, Any, Generic, Literal, NewType, Optional, Protocol, TypedDict, TypeVar
 
 import pytest
@@ -288,6 +288,35 @@ def test_what_is_encoded_is_passed_on_as_it_is(shape: Shape) -> None:
     assert codec.encode(encoded) == ("Shape", encoded.plain())
     assert encoded.decoded() == shape
     assert Encoded("NoSuchType", encoded.data).decoded() == encoded.plain()
+
+
+def version(module: str, **fields: type) -> type:
+    """A message type called `Report`, as a module has it."""
+    kind = make_dataclass("Report", fields.items())
+    kind.__module__ = module
+    return kind
+
+
+def test_of_types_of_one_name_it_is_the_newest_that_fits() -> None:
+    numbers, texts = version("numbers_app", n=int), version("texts_app", text=str)
+    codec.register(numbers)
+    codec.register(texts)
+    assert codec.decode_named("Report", {"n": 1}) == numbers(1)
+    assert codec.decode_named("Report", {"text": "x"}) == texts("x")
+    same = version("third_app", n=int)
+    codec.register(same)
+    assert type(codec.decode_named("Report", {"n": 1})) is same
+    with pytest.raises(InvalidMessage, match="no field other"):
+        codec.decode_named("Report", {"other": 1})
+
+
+def test_a_type_that_is_made_again_replaces_the_one_before() -> None:
+    old, new = version("again_app", first=int), version("again_app", second=int)
+    codec.register(old)
+    codec.register(new)
+    assert codec.decode_named("Report", {"second": 1}) == new(1)
+    with pytest.raises(InvalidMessage):
+        codec.decode_named("Report", {"first": 1})
 
 
 def test_nothing_is_no_bytes() -> None:

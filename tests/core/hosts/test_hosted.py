@@ -248,7 +248,8 @@ async def test_a_reply_of_another_version_of_its_type_is_told() -> None:
         class Reached2:
             other: str
 
-        register(type("Reached", (Reached2,), {}))
+        place = {"__module__": Reached.__module__, "__qualname__": "Reached"}
+        register(type("Reached", (Reached2,), place))
         try:
             with pytest.raises(InvalidMessage):
                 await adder.ask("total")
