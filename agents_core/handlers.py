@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_type_hints, overload
 
 from agents_core import codec
 from agents_core.bounds import more_than
-from agents_core.errors import InvalidMessage, InvalidSpec
+from agents_core.errors import EncodeError, InvalidMessage, InvalidSpec
 from agents_core.mailbox import Envelope
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -94,8 +94,10 @@ class Handler:
         if self.kind is None:
             return payload
         try:
+            if is_dataclass(payload):  # another of that name, as after a notebook's cell ran again
+                payload = codec.encode(payload)[1]
             return codec.decode(self.kind, payload)
-        except InvalidMessage as error:
+        except (EncodeError, InvalidMessage) as error:
             raise Refused(error.reason) from None
 
 

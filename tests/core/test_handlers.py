@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import make_dataclass
 from typing import Any
 
 import pytest
@@ -75,6 +76,15 @@ async def test_a_decorated_plain_method_may_return_an_awaitable() -> None:
 
 def test_a_payload_that_does_not_fit_is_an_invalid_message() -> None:
     assert issubclass(Refused, InvalidMessage)
+
+
+def test_a_payload_whose_class_was_made_again_still_fits() -> None:
+    add = Counter.handlers.by_type[Add]
+    again = make_dataclass("Add", [("n", int)])
+    assert add.argument(Envelope(again(2), "s")) == Add(2)
+    for other in (again("x"), again(object()), make_dataclass("Add", ["m"])(2)):
+        with pytest.raises(Refused):
+            add.argument(Envelope(other, "s"))
 
 
 def no_parameter() -> None:
