@@ -30,6 +30,9 @@ def on(what: Any) -> Any:
     returns is the reply. It may be a coroutine function; an agent handles one message at a time
     either way.
 
+    In a subclass, a method that overrides a marked one handles what that one does, without a mark
+    of its own; so with `@every`. `name = None` there ends it.
+
     Raises:
         InvalidSpec: it was given something else; what the class says wrongly is found when the
             class is made.
@@ -119,25 +122,28 @@ def collect(cls: type) -> Handlers:
     """
     found = Handlers()
     for name in dir(cls):
-        function = inspect.getattr_static(cls, name)
+        function = _marked(cls, name)
         if hasattr(function, _EVERY):
             found.every.append((getattr(function, _EVERY), name))
         if hasattr(function, _ON):
             label = getattr(function, _ON)
+            _hints(inspect.getattr_static(cls, name), name)  # its reply may be of a type of its own
             _add(found, cls, _handler(function, name, label), label)
     return found
+
+
+def _marked(cls: type, name: str) -> Any:
+    """A method, or the one among those that it overrides which says what it is there for."""
+    found = [vars(base)[name] for base in cls.__mro__ if name in vars(base)]
+    marked = (one for one in found if hasattr(one, _ON) or hasattr(one, _EVERY))
+    return next(marked, None) if inspect.isroutine(found[0]) else found[0]
 
 
 def _handler(function: Any, name: str, label: str) -> Handler:
     parameters = list(inspect.signature(function).parameters)[1:]
     if len(parameters) > 1:
         raise InvalidSpec(f"@on {name}: it takes at most one parameter, the message")
-    try:
-        hints = get_type_hints(function)
-    except NameError as error:
-        raise InvalidSpec(f"@on {name}: an annotation can't be read: {error}") from None
-    if isinstance(reply := hints.get("return"), type) and is_dataclass(reply):
-        codec.register(reply)
+    hints = _hints(function, name)
     if label:
         return Handler(name, None, bool(parameters))
     kind = hints.get(parameters[0]) if parameters else None
@@ -145,6 +151,17 @@ def _handler(function: Any, name: str, label: str) -> Handler:
         raise InvalidSpec(f"@on {name}: it takes one parameter, annotated with a dataclass")
     codec.register(kind)
     return Handler(name, kind)
+
+
+def _hints(function: Any, name: str) -> dict[str, Any]:
+    """A method's annotations; the type of its reply is known from here on."""
+    try:
+        hints = get_type_hints(function)
+    except NameError as error:
+        raise InvalidSpec(f"@on {name}: an annotation can't be read: {error}") from None
+    if isinstance(reply := hints.get("return"), type) and is_dataclass(reply):
+        codec.register(reply)
+    return hints
 
 
 def _add(found: Handlers, cls: type, handler: Handler, label: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import make_dataclass
+from dataclasses import dataclass, make_dataclass
 from typing import Any
 
 import pytest
@@ -43,6 +43,55 @@ def test_handlers_are_inherited_and_replaced() -> None:
     assert More.handlers.by_type[Add].name == "add"
     assert More.handlers.every == [(1.0, "tick")]
     assert Counter.handlers.every == []
+
+
+async def test_a_method_that_overrides_a_handler_handles_the_same() -> None:
+    class Twice(Counter):
+        async def add(self, m):  # type: ignore[no-untyped-def,override]
+            return 2 * await super().add(m)
+
+        def total(self) -> Total:
+            return Total(-1)
+
+    async with connect("local://") as node:
+        twice = await node.spawn(Twice, "t")
+        assert await twice.ask(Add(1)) == 2
+        assert await twice.ask({"type": "Add", "n": 1}) == 4
+        assert await twice.ask("total") == Total(-1)
+
+
+@dataclass
+class Average:
+    mean: float
+
+
+def test_the_reply_of_a_method_that_overrides_a_handler_is_known_by_name() -> None:
+    class Mean(Counter):
+        def total(self) -> Average:  # type: ignore[override]
+            return Average(0.5)
+
+    assert decode_named("Average", {"mean": 0.5}) == Average(0.5)
+
+
+def test_a_method_that_overrides_one_may_say_something_else() -> None:
+    class Base(Agent):
+        @on("a")
+        def one(self) -> None: ...
+
+        @every(1)
+        def tick(self) -> None: ...
+
+    class Other(Base):
+        @on("b")
+        def one(self) -> None: ...
+
+        def tick(self) -> None: ...
+
+    class Last(Other):
+        def one(self) -> None: ...
+
+    assert list(Other.handlers.by_name) == list(Last.handlers.by_name) == ["b"]
+    assert Last.handlers.every == [(1.0, "tick")]
 
 
 def test_the_argument_is_the_payload_or_made_from_it() -> None:
