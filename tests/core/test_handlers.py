@@ -17,10 +17,10 @@ from tests.core.sample import Add, Counter, Total
 
 
 def test_a_class_knows_its_handlers_by_type_and_by_name() -> None:
-    assert Counter.handlers.by_type[Add].name == "add"
-    assert Counter.handlers.by_name["Add"] is Counter.handlers.by_type[Add]
-    assert not Counter.handlers.by_name["total"].takes_payload
-    assert Counter.handlers.by_name["echo"].takes_payload
+    assert Counter.__agents_handlers__.by_type[Add].name == "add"
+    assert Counter.__agents_handlers__.by_name["Add"] is Counter.__agents_handlers__.by_type[Add]
+    assert not Counter.__agents_handlers__.by_name["total"].takes_payload
+    assert Counter.__agents_handlers__.by_name["echo"].takes_payload
 
 
 def test_types_that_handlers_take_and_return_are_known_by_name() -> None:
@@ -39,10 +39,10 @@ def test_handlers_are_inherited_and_replaced() -> None:
         @every(1)
         def tick(self) -> None: ...
 
-    assert More.handlers.by_name["total"].name == "total_twice"
-    assert More.handlers.by_type[Add].name == "add"
-    assert More.handlers.every == [(1.0, "tick")]
-    assert Counter.handlers.every == []
+    assert More.__agents_handlers__.by_name["total"].name == "total_twice"
+    assert More.__agents_handlers__.by_type[Add].name == "add"
+    assert More.__agents_handlers__.every == [(1.0, "tick")]
+    assert Counter.__agents_handlers__.every == []
 
 
 async def test_a_method_that_overrides_a_handler_handles_the_same() -> None:
@@ -90,12 +90,17 @@ def test_a_method_that_overrides_one_may_say_something_else() -> None:
     class Last(Other):
         def one(self) -> None: ...
 
-    assert list(Other.handlers.by_name) == list(Last.handlers.by_name) == ["b"]
-    assert Last.handlers.every == [(1.0, "tick")]
+    assert (
+        list(Other.__agents_handlers__.by_name) == list(Last.__agents_handlers__.by_name) == ["b"]
+    )
+    assert Last.__agents_handlers__.every == [(1.0, "tick")]
 
 
 def test_the_argument_is_the_payload_or_made_from_it() -> None:
-    add, echo = Counter.handlers.by_type[Add], Counter.handlers.by_name["echo"]
+    add, echo = (
+        Counter.__agents_handlers__.by_type[Add],
+        Counter.__agents_handlers__.by_name["echo"],
+    )
     assert add.argument(Envelope({"type": "Add", "n": 2}, "s")) == Add(2)
     assert add.argument(Envelope({"n": 2}, "s", type="Add")) == Add(2)
     assert echo.argument(Envelope({"type": "echo", "n": 2}, "s")) == {"n": 2}
@@ -128,7 +133,7 @@ def test_a_payload_that_does_not_fit_is_an_invalid_message() -> None:
 
 
 def test_a_payload_whose_class_was_made_again_still_fits() -> None:
-    add = Counter.handlers.by_type[Add]
+    add = Counter.__agents_handlers__.by_type[Add]
     again = make_dataclass("Add", [("n", int)])
     assert add.argument(Envelope(again(2), "s")) == Add(2)
     for other in (again("x"), again(object()), make_dataclass("Add", ["m"])(2)):
