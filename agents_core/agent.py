@@ -36,11 +36,11 @@ class Agent:
     id: AgentId
     state: AgentState
     ctx: Context
-    handlers: ClassVar[Handlers] = Handlers()
+    __agents_handlers__: ClassVar[Handlers] = Handlers()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.handlers = collect(cls)
+        cls.__agents_handlers__ = collect(cls)
 
     def on_start(self) -> Awaitable[None] | None:
         """Called before the first message; its end is the end of `spawn`."""

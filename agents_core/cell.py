@@ -123,7 +123,7 @@ class Cell:
         if before is not None:
             await _maybe(agent.on_restart(before))
         await _maybe(agent.on_start())
-        for seconds, name in agent.handlers.every:
+        for seconds, name in agent.__agents_handlers__.every:
             self._every(seconds, getattr(agent, name))
         return None
 
@@ -320,7 +320,7 @@ class Cell:
         self._context.begin(envelope)
         agent, payload = self._agent, envelope.payload
         assert agent is not None  # as in `_instance`, without its cost for each message
-        handlers = agent.handlers
+        handlers = agent.__agents_handlers__
         handler = handlers.by_type.get(type(payload))
         if handler is not None:
             return getattr(agent, handler.name)(payload)

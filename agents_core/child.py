@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from agents_core.agent import Agent
+from agents_core.bounds import at_least, more_than
 from agents_core.errors import InvalidSpec
 from agents_core.hosts.host import INLINE, Host
 from agents_core.ids import AgentId, agent_id
@@ -58,10 +59,12 @@ class Child:
             raise InvalidSpec(f"{self.cls!r} is not a class derived from Agent")
         agent_id(self.id)
         _one_of("restart", self.restart, Restart)
-        if self.mailbox < 1 or self.shutdown < 0:
-            raise InvalidSpec("a mailbox holds at least 1 message, shutdown is at least 0 s")
-        if self.deadline is not None and self.deadline <= 0:
-            raise InvalidSpec("a deadline is more than 0 s")
+        if not (isinstance(self.state, str) or hasattr(self.state, "retrieve")):
+            raise InvalidSpec(f"state is a text or a backend, not {self.state!r}")
+        at_least("mailbox", self.mailbox, 1)
+        at_least("shutdown", self.shutdown, 0)
+        if self.deadline is not None:
+            more_than("deadline", self.deadline, 0)
         Host.of(self.host)
 
 
@@ -92,8 +95,8 @@ class Supervisor:
             raise InvalidSpec(f"{wrong[0]!r} is neither a Child nor a Supervisor")
         _one_of("strategy", self.strategy, Strategy)
         _one_of("restart", self.restart, Restart)
-        if self.max_restarts < 0 or self.max_seconds <= 0:
-            raise InvalidSpec("max_restarts is at least 0, max_seconds more than 0")
+        at_least("max_restarts", self.max_restarts, 0)
+        more_than("max_seconds", self.max_seconds, 0)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from agents_core import jsonvalue
 from agents_core.errors import EncodeError, InvalidMessage
@@ -21,7 +21,13 @@ KINDS_MAX = 1024
 """Message types whose fields are remembered; a notebook makes new ones with every run of a cell."""
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
-_known: dict[str, type] = {}
+_CONTAINERS = frozenset({dict, list, tuple})
+_BARE = _CONTAINERS | {set, frozenset}
+"""What they hold is not looked at: `typing.Dict` says nothing of it, and sets have no JSON form."""
+
+_known: dict[str, list[type]] = {}
+"""Message types by name, of each name the newest first."""
+
 _read = json.JSONDecoder().decode
 
 
@@ -29,14 +35,32 @@ def register(kind: type) -> None:
     """Make a message type known by its name, so that a reply of that type is decoded.
 
     Every type that an `@on` handler takes or returns is registered by itself. A later class of the
-    same name replaces the earlier one, as when a notebook's cell runs again.
+    same name and module replaces the earlier one, as when a notebook's cell runs again. Of those of
+    several modules it is the newest that fits.
     """
-    _known[kind.__name__] = kind
+    others = [other for other in _known.get(kind.__name__, ()) if _place(other) != _place(kind)]
+    _known[kind.__name__] = [kind, *others]
 
 
-def known(name: str) -> type | None:
-    """The registered message type of that name."""
-    return _known.get(name)
+def _place(kind: type) -> tuple[str, str]:
+    return kind.__module__, kind.__qualname__
+
+
+def decode_named(name: str, value: Any) -> Any:
+    """Make a value of the registered type of that name; where there is none it stays JSON.
+
+    Raises:
+        InvalidMessage: the types of that name that are known here have other fields.
+    """
+    refused: InvalidMessage | None = None
+    for kind in _known.get(name, ()):
+        try:
+            return decode(kind, value)
+        except InvalidMessage as error:
+            refused = refused or error  # what the newest has against it
+    if refused is not None:
+        raise refused
+    return value
 
 
 def encode(value: object) -> tuple[str, Any]:
@@ -84,10 +108,9 @@ class Encoded:
         """A value of its type, where that is known here.
 
         Raises:
-            InvalidMessage: the type that is known here has other fields.
+            InvalidMessage: see `decode_named`.
         """
-        kind = known(self.name)
-        return self.plain() if kind is None else decode(kind, self.plain())
+        return decode_named(self.name, self.plain())
 
 
 def _plain(value: object, depth: int) -> Any:
@@ -115,9 +138,15 @@ def decode(kind: Any, value: Any) -> Any:
     """Make a value of type `kind` from JSON.
 
     Raises:
-        InvalidMessage: a field is missing, unknown, or of another type.
+        InvalidMessage: a field is missing, unknown, or of another type; nothing else is raised.
     """
-    return _build(kind, value, getattr(kind, "__name__", str(kind)))
+    where = getattr(kind, "__name__", str(kind))
+    try:
+        return _build(kind, value, where)
+    except InvalidMessage:
+        raise
+    except Exception as error:  # an annotation is code, and so are the types that it names
+        raise InvalidMessage(f"{where} can't be made: {error}") from error
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
@@ -133,7 +162,9 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     if origin is Literal:
         return _one_of(get_args(kind), value, where)
     if origin is not None:
-        return _container(origin, get_args(kind), value, where)
+        return _generic(kind, origin, value, where)
+    if is_typeddict(kind):
+        return _scalar(dict, value, where)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(_one_of([member.value for member in kind], value, where))
     return _scalar(kind, value, where)
@@ -169,9 +200,15 @@ def _union(kind: Any, value: Any, where: str) -> Any:
     raise InvalidMessage(f"{where} is not {kind}")
 
 
+def _generic(kind: Any, origin: Any, value: Any, where: str) -> Any:
+    if origin in _CONTAINERS and hasattr(kind, "__args__"):
+        return _container(origin, get_args(kind), value, where)
+    if origin in _BARE or is_dataclass(origin):
+        return _build(origin, value, where)
+    return value  # as above
+
+
 def _container(origin: Any, arguments: tuple[Any, ...], value: Any, where: str) -> Any:
-    if origin not in {dict, list, tuple}:
-        return value  # as above
     if not isinstance(value, dict if origin is dict else list):
         raise InvalidMessage(f"{where} is not {origin.__name__}")
     if isinstance(value, dict):

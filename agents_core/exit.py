@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """An exit reason.
+    """An exit reason; its texts are cut, and made such that they can be sent.
 
     Attributes:
         kind: `normal` and `shutdown` are orderly; `killed` and `error` are not.
@@ -39,6 +39,11 @@ class Exit:
     message: str = ""
     traceback: str = ""
 
+    def __post_init__(self) -> None:
+        message, text = sendable(self.message), sendable(self.traceback)
+        object.__setattr__(self, "message", message[:MESSAGE_CHARS_MAX])
+        object.__setattr__(self, "traceback", text[-TRACEBACK_CHARS_MAX:])
+
     @property
     def orderly(self) -> bool:
         """Whether it ended as it should: then a transient child is not restarted (OTP rule R2)."""
@@ -47,9 +52,7 @@ class Exit:
     @classmethod
     def of(cls, error: BaseException) -> Exit:
         """The exit reason of an exception that nobody caught."""
-        message = _sendable(_message(error))[:MESSAGE_CHARS_MAX]
-        text = _sendable(tracebacks.text_of(error))[-TRACEBACK_CHARS_MAX:]
-        return cls(Kind.ERROR, type(error).__name__, message, text)
+        return cls(Kind.ERROR, type(error).__name__, _message(error), tracebacks.text_of(error))
 
     def to_json(self, *, whole: bool = False) -> dict[str, str]:
         """Its fields, as a rule without the traceback, which travels apart in an event."""
@@ -72,7 +75,7 @@ def _message(error: BaseException) -> str:
         return f"<no text: {type(failure).__name__}>"
 
 
-def _sendable(text: str) -> str:
+def sendable(text: str) -> str:
     """Text that JSON and UTF-8 can carry, lone surrogates spelled out."""
     return text.encode("utf-8", "backslashreplace").decode()
 

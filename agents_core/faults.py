@@ -8,6 +8,7 @@ from typing import Any
 
 from agents_core import errors
 from agents_core.errors import AgentsError, RemoteError
+from agents_core.exit import sendable
 from agents_core.nats.micro.request import error_headers
 
 _TRAVEL: dict[str, type[AgentsError]] = {
@@ -45,7 +46,7 @@ _CODES = {
 
 
 def to_json(error: Exception, *, inside: bool = False) -> dict[str, Any]:
-    """What is sent in place of a reply's payload.
+    """What is sent in place of a reply's payload; lone surrogates in its texts are spelled out.
 
     Args:
         error: which.
@@ -53,7 +54,8 @@ def to_json(error: Exception, *, inside: bool = False) -> dict[str, Any]:
     """
     name, kinds = type(error).__name__, _INSIDE if inside else _TRAVEL
     data = error.data() if isinstance(error, AgentsError) and name in kinds else {}
-    return {"error": {"name": name, "data": data, "message": str(error)}}
+    data = {key: sendable(it) if isinstance(it, str) else it for key, it in data.items()}
+    return {"error": {"name": name, "data": data, "message": sendable(str(error))}}
 
 
 def headers(error: Exception) -> dict[str, str]:

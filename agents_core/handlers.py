@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, is_dataclass
 from typing import Any, TypeVar, get_type_hints, overload
 
 from agents_core import codec
-from agents_core.errors import InvalidMessage, InvalidSpec
+from agents_core.bounds import more_than
+from agents_core.errors import EncodeError, InvalidMessage, InvalidSpec
 from agents_core.mailbox import Envelope
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,6 +29,9 @@ def on(what: Any) -> Any:
     `@on("name")` handles untyped JSON; the method takes the payload, or nothing. What the method
     returns is the reply. It may be a coroutine function; an agent handles one message at a time
     either way.
+
+    In a subclass, a method that overrides a marked one handles what that one does, without a mark
+    of its own; so with `@every`. `name = None` there ends it.
 
     Raises:
         InvalidSpec: it was given something else; what the class says wrongly is found when the
@@ -54,8 +58,7 @@ def every(seconds: float) -> Callable[[F], F]:
     Raises:
         InvalidSpec: the interval is not more than 0.
     """
-    if not seconds > 0:
-        raise InvalidSpec(f"every({seconds}): the interval is more than 0 seconds")
+    more_than("the interval of every()", seconds, 0)
 
     def mark(function: F) -> F:
         setattr(function, _EVERY, float(seconds))
@@ -94,8 +97,10 @@ class Handler:
         if self.kind is None:
             return payload
         try:
+            if is_dataclass(payload):  # another of that name, as after a notebook's cell ran again
+                payload = codec.encode(payload)[1]
             return codec.decode(self.kind, payload)
-        except InvalidMessage as error:
+        except (EncodeError, InvalidMessage) as error:
             raise Refused(error.reason) from None
 
 
@@ -117,25 +122,28 @@ def collect(cls: type) -> Handlers:
     """
     found = Handlers()
     for name in dir(cls):
-        function = inspect.getattr_static(cls, name)
+        function = _marked(cls, name)
         if hasattr(function, _EVERY):
             found.every.append((getattr(function, _EVERY), name))
         if hasattr(function, _ON):
             label = getattr(function, _ON)
+            _hints(inspect.getattr_static(cls, name), name)  # its reply may be of a type of its own
             _add(found, cls, _handler(function, name, label), label)
     return found
+
+
+def _marked(cls: type, name: str) -> Any:
+    """A method, or the one among those that it overrides which says what it is there for."""
+    found = [vars(base)[name] for base in cls.__mro__ if name in vars(base)]
+    marked = (one for one in found if hasattr(one, _ON) or hasattr(one, _EVERY))
+    return next(marked, None) if inspect.isroutine(found[0]) else found[0]
 
 
 def _handler(function: Any, name: str, label: str) -> Handler:
     parameters = list(inspect.signature(function).parameters)[1:]
     if len(parameters) > 1:
         raise InvalidSpec(f"@on {name}: it takes at most one parameter, the message")
-    try:
-        hints = get_type_hints(function)
-    except NameError as error:
-        raise InvalidSpec(f"@on {name}: an annotation can't be read: {error}") from None
-    if isinstance(reply := hints.get("return"), type) and is_dataclass(reply):
-        codec.register(reply)
+    hints = _hints(function, name)
     if label:
         return Handler(name, None, bool(parameters))
     kind = hints.get(parameters[0]) if parameters else None
@@ -143,6 +151,17 @@ def _handler(function: Any, name: str, label: str) -> Handler:
         raise InvalidSpec(f"@on {name}: it takes one parameter, annotated with a dataclass")
     codec.register(kind)
     return Handler(name, kind)
+
+
+def _hints(function: Any, name: str) -> dict[str, Any]:
+    """A method's annotations; the type of its reply is known from here on."""
+    try:
+        hints = get_type_hints(function)
+    except NameError as error:
+        raise InvalidSpec(f"@on {name}: an annotation can't be read: {error}") from None
+    if isinstance(reply := hints.get("return"), type) and is_dataclass(reply):
+        codec.register(reply)
+    return hints
 
 
 def _add(found: Handlers, cls: type, handler: Handler, label: str) -> None:

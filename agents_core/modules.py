@@ -52,7 +52,8 @@ def define(name: str, source: str, *, package: bool = False) -> ModuleType:
     """Make a module from text and import it; agents of its classes can be hosted, too.
 
     Made again, as when a notebook's cell runs again, it replaces the one before; if that fails, the
-    one before stays. Agents that run already go on with the class that they were started with.
+    one before stays. Agents that run already go on with the class that they were started with; a
+    host goes on with the text that it imported, until its interpreter is replaced.
 
     Args:
         name: of the module; not that of one which is no text.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from agents_core.state import actions
 from agents_core.state.actions import StateAction
+from agents_core.timers import check_seconds
 
 if TYPE_CHECKING:
     from agents_core.ids import AgentId
@@ -72,7 +73,9 @@ class AgentRef:
             RemoteError: the handler raised.
             UnhandledMessage, InvalidMessage: no handler takes it, or it does not fit.
             MailboxFull, AgentStopped: it could not be handled.
+            ValueError: the timeout is no number; nothing was sent.
         """
+        check_seconds(timeout)
         return await self._router.ask(self.id, message, self._sender, timeout)
 
     async def stop(self) -> None:

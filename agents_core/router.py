@@ -211,8 +211,7 @@ def _decode(msg: Msg, agent: str) -> Any:
         return payload
     if ERROR_HEADER in msg.headers:
         raise faults.from_json(payload, agent)
-    kind = codec.known(msg.headers.get(TYPE_HEADER, ""))
-    return payload if kind is None else codec.decode(kind, payload)
+    return codec.decode_named(msg.headers.get(TYPE_HEADER, ""), payload)
 
 
 async def ask_cell(cell: Cell, payload: Any, sender: str, timeout: float, timers: Timers) -> Any:

@@ -11,9 +11,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from heapq import heapify, heappop, heappush
+from math import isnan
 
 CANCELLED_MAX = 64
 """Cancelled entries kept before the heap is rebuilt, if they are also more than half of it."""
+
+
+def check_seconds(seconds: float) -> None:
+    """Refuse what is no number, None and NaN included: no deadline would ever come after it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(seconds, int | float) or isnan(seconds):
+        raise ValueError(f"{seconds!r} is not a number of seconds")
 
 
 class Timer:
@@ -55,7 +66,12 @@ class Timers:
         return self._loop.time()
 
     def after(self, seconds: float, callback: Callable[[], object]) -> Timer:
-        """Call `callback` once, `seconds` from now."""
+        """Call `callback` once, `seconds` from now.
+
+        Raises:
+            ValueError: see `check_seconds`.
+        """
+        check_seconds(seconds)
         timer = Timer(self.now() + seconds, callback, self)
         heappush(self._heap, timer)
         if self._heap[0] is timer:
@@ -68,6 +84,7 @@ class Timers:
 
         Raises:
             TimeoutError: the block did not end in time.
+            ValueError: see `check_seconds`.
         """
         async with asyncio.timeout(None) as scope:
             timer = self.after(seconds, lambda: scope.reschedule(self.now()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agents_core.bounds import at_least, more_than
 from agents_core.errors import InvalidSpec
 from agents_core.ids import agent_id
 
@@ -65,11 +66,11 @@ class Host:
             agent_id(self.name)
         if self.name in {INLINE, WORKER}:
             raise InvalidSpec(f"a host can't be called {self.name!r}")
-        if self.agents < 1 or self.mailbox < 1 or self.start <= 0:
-            raise InvalidSpec("a host takes at least 1 agent and 1 message, and some time to start")
-        if self.heap < HEAP_BYTES_MIN or self.answer < ANSWER_S_MIN:
-            least = f"{HEAP_BYTES_MIN} bytes and {ANSWER_S_MIN} s to answer"
-            raise InvalidSpec(f"a host needs at least {least}")
+        at_least("agents of a host", self.agents, 1)
+        at_least("mailbox of a host", self.mailbox, 1)
+        at_least("heap of a host", self.heap, HEAP_BYTES_MIN)
+        at_least("answer of a host", self.answer, ANSWER_S_MIN)
+        more_than("start of a host", self.start, 0)
 
     @classmethod
     def of(cls, where: str | Host) -> Host | None:

@@ -210,7 +210,8 @@ class Flight:
             self._item.answer(result.decoded() if here else result)
         except InvalidMessage as error:  # another version of the type is known here
             self._item.fail(error)
-        self._cell.landed(self, self._item, handled=True)
+        finally:
+            self._cell.landed(self, self._item, handled=True)
 
     def set_exception(self, exception: AgentsError) -> None:
         """It failed, or its host was lost: then its outcome is unknown."""

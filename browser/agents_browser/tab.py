@@ -35,6 +35,7 @@ from agents_core import (
     Supervisor,
     codec,
     connect,
+    faults,
     jsonvalue,
     modules,
     tracebacks,
@@ -42,6 +43,7 @@ from agents_core import (
 from agents_core.bus import Status, Subscription
 from agents_core.errors import AgentsError, InvalidMessage
 from agents_core.events import Slow
+from agents_core.exit import sendable
 from agents_core.ids import unique
 from agents_core.nats.msg import Msg
 
@@ -146,8 +148,8 @@ class Tab:
     def fail(self, error: Exception) -> None:
         """Tell the page that the start failed: in which phase, in one line, and where."""
         text = getattr(error, "traceback", "") or tracebacks.text_of(error)
-        message = f"{type(error).__name__}: {error}"
-        self.send("failed", phase=self._phase, message=message, detail=text)
+        message = sendable(f"{type(error).__name__}: {error}")
+        self.send("failed", phase=self._phase, message=message, detail=sendable(text))
 
     async def stop(self) -> None:
         """Stop the agents in order and leave; a second call waits for the first."""
@@ -232,8 +234,7 @@ class Tab:
             self._refuse(call, error)
 
     def _refuse(self, call: dict[str, Any], error: Exception) -> None:
-        data = error.data() if isinstance(error, AgentsError) else {}
-        described = {"name": type(error).__name__, "message": str(error), "data": data}
+        described = faults.to_json(error, inside=True)["error"]
         self.send("reply", id=call["id"], error=described)
 
     async def _do(self, call: dict[str, Any]) -> Any:

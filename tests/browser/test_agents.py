@@ -86,6 +86,7 @@ def test_what_a_text_says_wrongly_is_named_and_placed(blank: Page) -> None:
           await named(runtime.define("shop", "\\n\\nimport nothing_there\\n")),
           await named(runtime.define("shop", "class Counter(:\\n")),
           await named(runtime.define("json", "VALUE = 1")),
+          await named(runtime.define("shop", "raise ValueError('\\\\ud800')\\n")),
         ];
         await runtime.define("shop", source);
         const twice = (call) => call().then(call);
@@ -100,14 +101,15 @@ def test_what_a_text_says_wrongly_is_named_and_placed(blank: Page) -> None:
         ];""",
     )
     names = [error["name"] for error in found]
-    assert names == ["InvalidModule"] * 5 + [
+    assert names == ["InvalidModule"] * 6 + [
         "InvalidSpec", "InvalidAgentId", "RemoteError", "AgentExists",
     ]  # fmt: skip
     traceback = found[0]["data"]["traceback"].splitlines()
     assert traceback[1] == '  File "shop.py", line 3, in <module>'
     assert traceback[2].strip() == "import nothing_there"
     assert found[1]["data"]["traceback"].splitlines()[0].strip() == 'File "shop.py", line 1'
-    assert "unexpected keyword argument 'wrong'" in found[7]["message"]
+    assert "unexpected keyword argument 'wrong'" in found[8]["message"]
+    assert found[3]["data"]["message"] == "\\ud800"
 
 
 @pytest.mark.parametrize(

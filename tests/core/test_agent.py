@@ -45,6 +45,19 @@ async def test_hooks_and_handlers_may_be_coroutine_functions() -> None:
     assert log == ["start", "stop"]
 
 
+async def test_an_agent_may_have_handlers_of_its_own() -> None:
+    class Shelf(Agent):
+        def __init__(self) -> None:
+            self.handlers = ["left", "right"]
+
+        @on("count")
+        def count(self) -> int:
+            return len(self.handlers)
+
+    async with connect("local://") as node:
+        assert await (await node.spawn(Shelf, "s")).ask("count") == 2
+
+
 async def test_messages_are_handled_one_at_a_time_in_order() -> None:
     log: list[str] = []
 

@@ -38,12 +38,19 @@ def test_ids_are_one_token_of_a_subject(name: Any) -> None:
         {"cls": Counter(), "id": "c"},
         {"restart": "sometimes"},
         {"mailbox": 0},
+        {"mailbox": "10"},
         {"shutdown": -1},
+        {"shutdown": None},
+        {"shutdown": float("nan")},
         {"deadline": 0},
+        {"deadline": "1"},
+        {"deadline": float("nan")},
+        {"state": None},
+        {"state": 5},
     ],
 )
 def test_wrong_children(wrong: dict[str, Any]) -> None:
-    with pytest.raises(InvalidSpec):
+    with pytest.raises(InvalidSpec, match=next(iter(wrong)).replace("cls", "class")):
         Child(**{"cls": Counter, "id": "c", **wrong})
 
 
@@ -53,12 +60,14 @@ def test_wrong_children(wrong: dict[str, Any]) -> None:
         {"strategy": "two_for_one"},
         {"restart": "sometimes"},
         {"max_restarts": -1},
+        {"max_restarts": "3"},
         {"max_seconds": 0},
+        {"max_seconds": float("nan")},
         {"children": [Counter]},
     ],
 )
 def test_wrong_supervisors(wrong: dict[str, Any]) -> None:
-    with pytest.raises(InvalidSpec):
+    with pytest.raises(InvalidSpec, match=next(iter(wrong)).replace("children", "Child")):
         Supervisor(**wrong)
 
 

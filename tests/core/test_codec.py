@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+import typing
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NewType, Optional
+from dataclasses import dataclass, field, make_dataclass
+from typing import Annotated, Any, Generic, Literal, NewType, Optional, Protocol, TypedDict, TypeVar
 
 import pytest
 from hypothesis import given
@@ -63,6 +64,22 @@ class Positive:
 @dataclass
 class Unreadable:
     x: Missing  # type: ignore[name-defined]  # noqa: F821
+
+
+class Options(TypedDict):
+    depth: int
+
+
+class Sized(Protocol):
+    size: int
+
+
+T = TypeVar("T")
+
+
+@dataclass
+class Box(Generic[T]):
+    content: T
 
 
 def test_a_dataclass_becomes_an_object_and_back() -> None:
@@ -144,6 +161,13 @@ ACCEPTED: list[tuple[Any, Any, Any]] = [
     (list[Point], [{"x": 1}], [Point(1)]),
     (Positive, {"n": 1}, Positive(1)),
     (Sequence[int], ["unchecked"], ["unchecked"]),
+    (typing.Dict, {"a": 1}, {"a": 1}),  # noqa: UP006
+    (typing.List, [1], [1]),  # noqa: UP006
+    (typing.Tuple, [1], (1,)),  # noqa: UP006
+    (dict[str, typing.List], {"a": [1]}, {"a": [1]}),  # noqa: UP006
+    (Options, {"depth": 1}, {"depth": 1}),
+    (Options | None, {"depth": 1}, {"depth": 1}),
+    (Box[int], {"content": 1}, Box(1)),
     ("a string says nothing", 5, 5),
 ]
 REFUSED: list[tuple[Any, Any, str]] = [
@@ -179,6 +203,13 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (Shape, {"name": "s", "points": [{"x": None}]}, r"Shape.points\[0\].x is not int"),
     (Positive, {"n": 0}, "n is more than 0"),
     (Unreadable, {"x": 1}, "Missing"),
+    (typing.Dict, [1], "not dict"),  # noqa: UP006
+    (typing.List, {"a": 1}, "not list"),  # noqa: UP006
+    (Options, [1], "not dict"),
+    (set[int], [1], "not set"),
+    (frozenset[int], [1], "not frozenset"),
+    (Box[int], {}, "lacks content"),
+    (Sized, {"size": 1}, "Sized can't be made"),
 ]
 
 
@@ -257,6 +288,35 @@ def test_what_is_encoded_is_passed_on_as_it_is(shape: Shape) -> None:
     assert codec.encode(encoded) == ("Shape", encoded.plain())
     assert encoded.decoded() == shape
     assert Encoded("NoSuchType", encoded.data).decoded() == encoded.plain()
+
+
+def version(module: str, **fields: type) -> type:
+    """A message type called `Report`, as a module has it."""
+    kind = make_dataclass("Report", fields.items())
+    kind.__module__ = module
+    return kind
+
+
+def test_of_types_of_one_name_it_is_the_newest_that_fits() -> None:
+    numbers, texts = version("numbers_app", n=int), version("texts_app", text=str)
+    codec.register(numbers)
+    codec.register(texts)
+    assert codec.decode_named("Report", {"n": 1}) == numbers(1)
+    assert codec.decode_named("Report", {"text": "x"}) == texts("x")
+    same = version("third_app", n=int)
+    codec.register(same)
+    assert type(codec.decode_named("Report", {"n": 1})) is same
+    with pytest.raises(InvalidMessage, match="no field other"):
+        codec.decode_named("Report", {"other": 1})
+
+
+def test_a_type_that_is_made_again_replaces_the_one_before() -> None:
+    old, new = version("again_app", first=int), version("again_app", second=int)
+    codec.register(old)
+    codec.register(new)
+    assert codec.decode_named("Report", {"second": 1}) == new(1)
+    with pytest.raises(InvalidMessage):
+        codec.decode_named("Report", {"first": 1})
 
 
 def test_nothing_is_no_bytes() -> None:

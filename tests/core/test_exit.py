@@ -41,6 +41,12 @@ def test_a_text_that_utf_8_can_not_carry_is_spelled_out() -> None:
     jsonvalue.dumps([reason.message, reason.traceback])
 
 
+def test_what_somebody_said_who_killed_it_can_be_sent_too() -> None:
+    reason = Exit(Kind.KILLED, "Killed", "\ud800" + "x" * MESSAGE_CHARS_MAX, "\udfff")
+    jsonvalue.dumps([reason.message, reason.traceback])
+    assert len(reason.message) == MESSAGE_CHARS_MAX
+
+
 def test_an_exception_whose_text_raises_is_still_a_reason() -> None:
     class Nasty(Exception):
         def __str__(self) -> str:

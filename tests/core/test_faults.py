@@ -51,6 +51,14 @@ def test_an_error_that_is_not_known_here_is_a_remote_error(payload: Any) -> None
     assert (found.agent, found.message) == ("a", "text")
 
 
+def test_texts_that_utf_8_can_not_carry_are_spelled_out() -> None:
+    for inside in (False, True):
+        sent = faults.to_json(errors.UnhandledMessage("a", "\ud800"), inside=inside)
+        found = faults.from_json(jsonvalue.loads(jsonvalue.dumps(sent)), "a", inside=inside)
+        assert found.data() == {"agent": "a", "type": "\\ud800"}
+    jsonvalue.dumps(faults.to_json(ValueError("\ud800")))
+
+
 @pytest.mark.parametrize("payload", [None, [], {}, {"error": "text"}])
 def test_garbage_in_place_of_an_error_is_a_remote_error(payload: Any) -> None:
     assert isinstance(faults.from_json(payload, "a"), RemoteError)

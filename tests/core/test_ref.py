@@ -115,6 +115,17 @@ async def test_no_reply_in_time(remote: bool) -> None:
 
 
 @everywhere
+@pytest.mark.parametrize("wrong", [None, "1", float("nan")])
+async def test_a_timeout_that_is_no_number_is_refused_before_anything_is_sent(
+    remote: bool, wrong: Any
+) -> None:
+    async with counter(remote) as (ref, _):
+        with pytest.raises(ValueError, match="not a number of seconds"):
+            await ref.ask(Add(1), timeout=wrong)
+        assert await ref.ask("total") == Total(0)
+
+
+@everywhere
 async def test_an_agent_that_nobody_has(remote: bool) -> None:
     first, second = pair()
     async with first as one, second:

@@ -67,6 +67,8 @@ async def test_a_message_as_deep_as_may_be_arrives_and_a_deeper_one_is_not_sent(
         (b'{"payload": 1, "extra": 2}', "400"),
         (b'{"payload": {"type": "Add"}}', "400"),
         (b'{"payload": "nope"}', "404"),
+        (rb'{"payload": "\ud800"}', "404"),
+        (rb'{"payload": {"type": "\ud800"}}', "404"),
         (b'{"payload": "boom"}', "500"),
         (b"[" * 10_000, "400"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -85,6 +86,16 @@ async def test_a_call_that_comes_early_looks_again() -> None:
     timers._fire()
     assert not fired
     await until(lambda: fired)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), None, "1"])
+async def test_what_is_no_number_of_seconds_is_refused_and_the_others_fire(wrong: Any) -> None:
+    timers, fired = Timers(), []
+    with pytest.raises(ValueError, match="not a number of seconds"):
+        timers.after(wrong, fired.clear)
+    timers.after(0, lambda: fired.append(1))
+    await until(lambda: fired)
+    assert not timers._heap
 
 
 async def test_a_timeout_on_the_heap() -> None:

@@ -30,8 +30,10 @@ def test_there_is_room_between_the_ceiling_and_the_wall() -> None:
         {"agents": 0},
         {"mailbox": 0},
         {"start": 0},
+        {"start": float("nan")},
         {"heap": 1000},
         {"answer": 0},
+        {"answer": "1"},
     ],
 )
 def test_wrong_hosts(wrong: dict[str, Any]) -> None:

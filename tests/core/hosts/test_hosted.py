@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -248,12 +248,50 @@ async def test_a_reply_of_another_version_of_its_type_is_told() -> None:
         class Reached2:
             other: str
 
-        register(type("Reached", (Reached2,), {}))
+        place = {"__module__": Reached.__module__, "__qualname__": "Reached"}
+        register(type("Reached", (Reached2,), place))
         try:
             with pytest.raises(InvalidMessage):
                 await adder.ask("total")
         finally:
             register(Reached)
+
+
+class Sized(Protocol):
+    size: int
+
+
+@dataclass
+class Parcel:
+    content: Sized
+
+
+class Sender(Agent):
+    @on("parcel")
+    def parcel(self) -> Parcel:
+        return Parcel({"size": 1})  # type: ignore[arg-type]
+
+
+async def test_a_reply_that_can_not_be_made_is_told_and_the_host_goes_on() -> None:
+    async with FakeKit.made() as kit:
+        sender = await kit.spawn(Sender)
+        for _ in range(2):
+            with pytest.raises(InvalidMessage, match="can't be made"):
+                await sender.ask("parcel")
+        assert kit.node.hosts.info()["a"]["waiting"] == 0
+        assert (await sender.info())["restarts"] == 0
+
+
+async def test_a_reply_that_is_no_json_is_not_waited_for_any_more() -> None:
+    async with FakeKit.made() as kit:
+        adder = await kit.spawn(Adder)
+        asking = await kit.waiting(adder)
+        host: Any = kit.node.hosts._running["a"]
+        number = max(host._interpreter.channel._calls)
+        kit.hosts.of(adder.id).guest._channel.post("=", "", number=number, payload=b"\xff")
+        await kit.event("restarted", adder)
+        assert kit.node.hosts.info()["a"]["waiting"] == 0
+        asking.cancel()
 
 
 async def test_who_waits_is_told_when_the_agent_goes() -> None:
