@@ -12,6 +12,7 @@ from agents_core.ids import unique
 from agents_core.nats.jetstream import (
     Header,
     PubAck,
+    RePublish,
     RetentionPolicy,
     StorageType,
     StreamConfig,
@@ -228,6 +229,24 @@ async def test_stored_messages_are_read_without_a_consumer(
         await js.delete_msg(name, 1, no_erase=False)
         with pytest.raises(MessageNotFound):
             await js.get_msg(name, 1, direct=direct)
+
+
+async def test_a_republished_message_keeps_its_headers(nats_server: NatsServer) -> None:
+    """The server describes it, on each of the two ways, by headers of the same names."""
+    async with stream(nats_server, allow_direct=True) as (js, name):
+        await js.publish(f"{name}.a")
+        origin = unique()
+        republish = RePublish(src=f"{origin}.>", dest=f"{name}.>")
+        await js.add_stream(name=origin, subjects=[f"{origin}.>"], republish=republish)
+        await js.publish(f"{origin}.b", b"1")
+        while (await js.stream_info(name)).state.messages < 2:
+            await asyncio.sleep(0)
+        told = await js.get_msg(name, 2)
+        assert (told.stream, told.subject, told.seq) == (name, f"{name}.b", 2)
+        assert told.headers[Header.SUBJECT] == f"{origin}.b"
+        assert await js.get_msg(name, 2, direct=True) == told
+        (batched,) = await js.get_batch(name, 5, seq=2)
+        assert (batched.seq, batched.time_ns, batched.headers) == (2, told.time_ns, told.headers)
 
 
 async def test_a_stream_without_direct_access(nats_server: NatsServer) -> None:
