@@ -73,6 +73,11 @@ class Fetcher:
         self._end: tuple[Outcome, APIError] | None = None
         self._waiter: asyncio.Future[None] | None = None
 
+    @property
+    def pending_msgs(self) -> int:
+        """Messages that came too late for their fetch."""
+        return len(self._held)
+
     async def open(self) -> None:
         """Subscribe to the reply subject."""
         self._subscription = await self._bus.subscribe(f"{self._inbox}.*", cb=self._arrive)

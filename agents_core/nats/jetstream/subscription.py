@@ -137,6 +137,9 @@ class PullSubscription:
     async def _fetcher(self) -> Fetcher:
         if self._closed:
             raise ConnectionClosed(self._js.bus.url)
+        for index, fetcher in enumerate(self._idle):
+            if fetcher.pending_msgs:
+                return self._idle.pop(index)
         if self._idle:
             return self._idle.pop()
         fetcher = Fetcher(self._js, self.stream, self.consumer, self._pins)

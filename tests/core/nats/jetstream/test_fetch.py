@@ -105,6 +105,22 @@ async def test_what_came_too_late_is_there_for_the_next_fetch() -> None:
         assert await server.none("CONSUMER.MSG.NEXT")
 
 
+async def test_what_came_too_late_for_several_fetches_is_there_for_the_next_ones() -> None:
+    async with jetstream() as (js, server):
+        subscription = await js.pull_subscribe_bind("c", "s")
+        fetching = [start(subscription), start(subscription), start(subscription)]
+        requests = [await server.pull() for _ in fetching]
+        for task in fetching:
+            task.cancel()
+        await asyncio.wait(fetching)
+        for number, request in enumerate(requests[:2], 1):
+            server.deliver(request, number, b"%d" % number)
+        await settle(js.bus)
+        assert [msg.data for msg in await subscription.fetch()] == [b"1"]
+        assert [msg.data for msg in await subscription.fetch()] == [b"2"]
+        assert await server.none("CONSUMER.MSG.NEXT")
+
+
 async def test_what_comes_too_late_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "HELD_MAX", 2)
     async with jetstream() as (js, server):
