@@ -223,12 +223,14 @@ async def test_stored_messages_are_read_without_a_consumer(
         assert (await js.get_last_msg(name, f"{name}.*", direct=direct)).seq == 3
         following = await js.get_msg(name, 1, f"{name}.b", direct=direct, next=True)
         assert following.seq == 2
+        assert (await js.get_msg(name, 2, direct=direct, next=True)).seq == 2
         for missing in ({"seq": 9}, {"subject": f"{name}.z"}):
             with pytest.raises(MessageNotFound):
                 await js.get_msg(name, direct=direct, **missing)
         await js.delete_msg(name, 1, no_erase=False)
         with pytest.raises(MessageNotFound):
             await js.get_msg(name, 1, direct=direct)
+        assert (await js.get_msg(name, 1, direct=direct, next=True)).seq == 2
 
 
 async def test_a_republished_message_keeps_its_headers(nats_server: NatsServer) -> None:
