@@ -104,6 +104,8 @@ async def test_a_purge_spares_what_it_is_told_to(nats_server: NatsServer) -> Non
         assert (await js.stream_info(name)).state.messages == 7
         assert await js.purge_stream(name, seq=9)
         assert (await js.stream_info(name)).state.first_seq == 9
+        assert await js.purge_stream(name, seq=0)
+        assert (await js.stream_info(name)).state.messages == 2
         assert await js.purge_stream(name)
         assert (await js.stream_info(name)).state.messages == 0
 
