@@ -12,6 +12,7 @@ from agents_core.ids import unique
 from agents_core.nats.jetstream import (
     Header,
     PubAck,
+    RePublish,
     RetentionPolicy,
     StorageType,
     StreamConfig,
@@ -103,6 +104,8 @@ async def test_a_purge_spares_what_it_is_told_to(nats_server: NatsServer) -> Non
         assert (await js.stream_info(name)).state.messages == 7
         assert await js.purge_stream(name, seq=9)
         assert (await js.stream_info(name)).state.first_seq == 9
+        assert await js.purge_stream(name, seq=0)
+        assert (await js.stream_info(name)).state.messages == 2
         assert await js.purge_stream(name)
         assert (await js.stream_info(name)).state.messages == 0
 
@@ -222,12 +225,32 @@ async def test_stored_messages_are_read_without_a_consumer(
         assert (await js.get_last_msg(name, f"{name}.*", direct=direct)).seq == 3
         following = await js.get_msg(name, 1, f"{name}.b", direct=direct, next=True)
         assert following.seq == 2
+        assert (await js.get_msg(name, 2, direct=direct, next=True)).seq == 2
         for missing in ({"seq": 9}, {"subject": f"{name}.z"}):
             with pytest.raises(MessageNotFound):
                 await js.get_msg(name, direct=direct, **missing)
         await js.delete_msg(name, 1, no_erase=False)
         with pytest.raises(MessageNotFound):
             await js.get_msg(name, 1, direct=direct)
+        assert (await js.get_msg(name, 1, direct=direct, next=True)).seq == 2
+
+
+async def test_a_republished_message_keeps_its_headers(nats_server: NatsServer) -> None:
+    """The server describes it, on each of the two ways, by headers of the same names."""
+    async with stream(nats_server, allow_direct=True) as (js, name):
+        await js.publish(f"{name}.a")
+        origin = unique()
+        republish = RePublish(src=f"{origin}.>", dest=f"{name}.>")
+        await js.add_stream(name=origin, subjects=[f"{origin}.>"], republish=republish)
+        await js.publish(f"{origin}.b", b"1")
+        while (await js.stream_info(name)).state.messages < 2:
+            await asyncio.sleep(0)
+        told = await js.get_msg(name, 2)
+        assert (told.stream, told.subject, told.seq) == (name, f"{name}.b", 2)
+        assert told.headers[Header.SUBJECT] == f"{origin}.b"
+        assert await js.get_msg(name, 2, direct=True) == told
+        (batched,) = await js.get_batch(name, 5, seq=2)
+        assert (batched.seq, batched.time_ns, batched.headers) == (2, told.time_ns, told.headers)
 
 
 async def test_a_stream_without_direct_access(nats_server: NatsServer) -> None:

@@ -76,6 +76,18 @@ async def test_a_consumer_from_its_making_to_its_end(nats_server: NatsServer, ki
             await js.consumers_info(unique())
 
 
+async def test_a_consumer_with_nanoseconds_is_changed(nats_server: NatsServer) -> None:
+    """Where it begins can't be changed, so the server has to get back all the digits."""
+    async with stream(nats_server) as (js, name):
+        config = {"durable_name": "d", "deliver_policy": "by_start_time", "ack_policy": "explicit"}
+        config["opt_start_time"] = "2024-01-01T00:00:00.123456789Z"
+        body = {"stream_name": name, "config": config}
+        await js.request(f"CONSUMER.CREATE.{name}.d", body)
+        found = (await js.consumer_info(name, "d")).config
+        assert found.opt_start_time == datetime(2024, 1, 1, microsecond=123456, tzinfo=UTC)
+        assert (await js.update_consumer(name, found, max_deliver=5)).config.max_deliver == 5
+
+
 async def test_a_consumer_is_paused_and_goes_on(nats_server: NatsServer) -> None:
     async with stream(nats_server) as (js, name):
         await fill(js, name, 3)

@@ -34,6 +34,7 @@ from agents_core.nats.jetstream.kv_errors import (
     KeyNotFound,
     NoKeys,
 )
+from agents_core.nats.subject import SUBJECT_BYTES_MAX
 from agents_server.nats_server import NatsServer
 from tests.integration.buckets import brief, bucket, fill, initial, take
 from tests.integration.streams import BUSES, gone, jetstream
@@ -242,6 +243,19 @@ async def test_keys_that_can_be_and_cannot_be(nats_server: NatsServer) -> None:
             await kv.put("a b", b"v", validate_keys=False)
         with pytest.raises(KeyNotFound):
             await kv.get("x.*", validate_keys=False)
+
+
+async def test_a_key_of_any_length_that_can_be_stored_can_be_read(nats_server: NatsServer) -> None:
+    async with bucket(nats_server) as (kv, _):
+        longest = SUBJECT_BYTES_MAX - len(f"$KV.{kv.bucket}.")
+        key = "k" * longest
+        await kv.put(key, b"v")
+        assert (await kv.get(key)).value == b"v"
+        assert [entry.value for entry in await kv.history(key)] == [b"v"]
+        async with await kv.watch(key) as watcher:
+            assert [entry.key for entry in await initial(watcher)] == [key]
+        with pytest.raises(InvalidSubject):
+            await kv.put(key + "k", b"v")
 
 
 @BUSES

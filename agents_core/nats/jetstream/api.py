@@ -18,6 +18,7 @@ from agents_core.nats.jetstream.errors import (
     JetStreamNotEnabled,
     api_error,
 )
+from agents_core.nats.subject import SUBJECT_BYTES_MAX
 from agents_core.timers import Timers
 
 DEFAULT_PREFIX = "$JS.API"
@@ -129,6 +130,16 @@ class API:
         answer = read_object(operation, msg.data)
         answer.pop("type", None)
         return answer
+
+    def narrow(self, operation: str, subject: str) -> str:
+        """The operation with a subject at its end, so that permissions can name it.
+
+        Without it if that can't be published to: the body says it, too.
+        """
+        narrowed = f"{operation}.{subject}"
+        size = len(f"{self.prefix}.{narrowed}".encode("utf-8", "surrogateescape"))
+        is_wild = bool({"*", ">"} & set(subject.split(".")))
+        return operation if is_wild or size > SUBJECT_BYTES_MAX else narrowed
 
     async def pages(
         self, operation: str, key: str, body: Mapping[str, Any], offset: int = 0

@@ -205,6 +205,8 @@ class Consume:
             self._begin(self._look(error))
         elif outcome in {Outcome.LATER, Outcome.REFUSED}:
             self._pause(error)  # a refusal, too, as the configuration may change (ADR-37)
+        elif outcome is Outcome.TOO_LARGE and self._held:
+            pass  # it still would not fit; `_taken` asks when there is more room
         else:
             if outcome is Outcome.NOT_PINNED:
                 self._pins.forget(self._options.group)

@@ -86,9 +86,8 @@ class ConsumerAPI(API):
         wanted = (config or ConsumerConfig()).evolve(**params)
         name = check_name(wanted.name or wanted.durable_name or unique())
         operation = f"CONSUMER.CREATE.{check_name(stream)}.{name}"
-        filtered = wanted.filter_subject
-        if filtered and not {"*", ">"} & set(filtered.split(".")):
-            operation = f"{operation}.{filtered}"  # so that permissions can name it
+        if wanted.filter_subject:
+            operation = self.narrow(operation, wanted.filter_subject)
         body = {"stream_name": stream, "config": wanted.evolve(name=name).as_dict()}
         if action:
             body["action"] = action

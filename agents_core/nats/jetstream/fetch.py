@@ -22,6 +22,10 @@ EXPIRES_S_MAX = 30.0
 HEARTBEAT_S = 10.0
 """Seconds between heartbeats of a fetch that takes longer than that, unless it says otherwise."""
 
+NO_WAIT_S = 1.0
+"""Seconds for the answer to a request that does not wait, as in the Go client: there is none while
+the consumer may not deliver what it has."""
+
 GRACE_S = 0.02
 """Seconds that the server ends a request before we do, so that nothing is under way then."""
 
@@ -73,6 +77,11 @@ class Fetcher:
         self._end: tuple[Outcome, APIError] | None = None
         self._waiter: asyncio.Future[None] | None = None
 
+    @property
+    def pending_msgs(self) -> int:
+        """Messages that came too late for their fetch."""
+        return len(self._held)
+
     async def open(self) -> None:
         """Subscribe to the reply subject."""
         self._subscription = await self._bus.subscribe(f"{self._inbox}.*", cb=self._arrive)
@@ -95,8 +104,11 @@ class Fetcher:
             if left <= (GRACE_S if attempt else 0.0):
                 refusal = self._end[1] if self._end else None
                 raise FetchTimeout(self._consumer, want.timeout or 0.0) from refusal
-            await self._request(want, min(left, EXPIRES_S_MAX))
+            bound = NO_WAIT_S if want.no_wait else EXPIRES_S_MAX
+            answered = await self._request(want, min(left, bound))
             attempt += 1
+            if want.no_wait and not answered:
+                break
             if self._end is None or self._held:
                 continue
             if self._end[0] is Outcome.OVER and want.no_wait:
@@ -106,8 +118,12 @@ class Fetcher:
                 await asyncio.sleep(min(pause, max(deadline - now(), 0.0)))
         return self._take(want)
 
-    async def _request(self, want: Want, seconds: float) -> None:
-        """Ask, and wait for enough, a status, a change of the connection, or the end of time."""
+    async def _request(self, want: Want, seconds: float) -> bool:
+        """Ask, and wait for enough, a status, a change of the connection, or the end of time.
+
+        Returns:
+            False for the end of time.
+        """
         assert self._subscription is not None
         if self._bus.status is Status.CLOSED or self._subscription.ended:
             raise ConnectionClosed(self._bus.url)
@@ -126,6 +142,7 @@ class Fetcher:
                 await asyncio.wait([self._waiter], timeout=min(silence, left))
                 if not self._heard and not self._waiter.done() and left > silence:
                     raise NoHeartbeat(self._consumer, silence)
+            return self._waiter.done()
         finally:
             self._waiter, self._reply = None, ""
 
@@ -187,7 +204,7 @@ class Fetcher:
         return outcome in {Outcome.LATER, Outcome.NOBODY}
 
     def _take(self, want: Want) -> list[JSMsg]:
-        """What is here, at most what the fetch asked for; there is at least one message."""
+        """What is here, at most what the fetch asked for."""
         taken: list[JSMsg] = []
         room = want.max_bytes
         while self._held and len(taken) < want.batch:

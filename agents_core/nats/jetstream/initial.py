@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from agents_core.nats.jetstream.consumer import DeliverPolicy
+
 
 class InitialData:
     """Knows whether every key that was there has been delivered.
@@ -11,14 +13,23 @@ class InitialData:
     moves to the end of the stream. So the messages up to the last one of the beginning are counted,
     and if some are missing, the keys are compared with those of the stream.
 
+    A beginning by sequence tells nothing of keys that have not changed since, so they can't be
+    compared: there the first message at or behind the bound is the end.
+
     Args:
         last_seq: the stream's last message just before the first consumer was made.
+        policy: where that one begins.
     """
 
-    def __init__(self, last_seq: int) -> None:
+    def __init__(
+        self, last_seq: int, policy: DeliverPolicy = DeliverPolicy.LAST_PER_SUBJECT
+    ) -> None:
         self._bound = last_seq
+        self._by_sequence = policy is DeliverPolicy.BY_START_SEQUENCE
         self._began = False
         self._left: int | None = None  # messages up to the bound; None if nobody knows
+        if policy is DeliverPolicy.NEW:
+            self._left = 0
         self._seen: set[str] = set()
         self._missing: set[str] | None = None
         self.must_compare = False
@@ -34,6 +45,8 @@ class InitialData:
         One that goes on after another may deliver more than one message of a key, so its number
         says nothing about keys, unless it is 0.
         """
+        if self.is_complete:
+            return
         self._left = None if self._began and count else count
         self._began = True
 
@@ -44,7 +57,11 @@ class InitialData:
             self._missing.discard(key)
         elif self._left is not None and sequence <= self._bound:
             self._left -= 1
-        self.must_compare = sequence >= self._bound and not self.is_complete
+        if sequence >= self._bound and not self.is_complete:
+            if self._by_sequence:
+                self._left = 0
+            else:
+                self.must_compare = True
 
     def compare(self, keys: set[str], last_seq: int) -> None:
         """All keys of the stream, when `last_seq` was its last message.

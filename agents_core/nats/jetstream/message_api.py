@@ -19,6 +19,7 @@ from agents_core.errors import (
 from agents_core.nats.jetstream.api import API, check_name
 from agents_core.nats.jetstream.errors import (
     InvalidAnswer,
+    InvalidOption,
     MessageNotFound,
     NoStreamResponse,
     named,
@@ -52,7 +53,7 @@ class MessageAPI(API):
             subject: the newest message of this subject; with `next`, the first.
             direct: ask any replica instead of the leader (ADR-31): faster, but it may not know
                 the newest message yet. The stream needs `allow_direct`.
-            next: the first message of `subject` at or after `seq`.
+            next: the first message of `subject`, or of any, at or after `seq`.
 
         Raises:
             MessageNotFound: there is none.
@@ -60,8 +61,8 @@ class MessageAPI(API):
             NoStreamResponse: with `direct`: the stream does not exist, or has no `allow_direct`.
         """
         body: dict[str, Any]
-        if subject and next:
-            body = {"seq": seq or 1, "next_by_subj": subject}
+        if next:
+            body = {"seq": seq or 1, "next_by_subj": subject or ">"}
         elif subject:
             body = {"last_by_subj": subject}
         else:
@@ -73,11 +74,10 @@ class MessageAPI(API):
         return RawStreamMsg.from_response(name, answer.get("message"))
 
     async def _get_direct(self, name: str, body: dict[str, Any]) -> RawStreamMsg:
-        target = f"{self.prefix}.DIRECT.GET.{name}"
-        payload = jsonvalue.dumps(body)
-        last = body.get("last_by_subj", "*")
-        if not {"*", ">"} & set(last.split(".")):
-            target, payload = f"{target}.{last}", b""  # so that permissions can name it
+        operation = f"DIRECT.GET.{name}"
+        narrowed = self.narrow(operation, body.get("last_by_subj", "*"))
+        target = f"{self.prefix}.{narrowed}"
+        payload = jsonvalue.dumps(body) if narrowed == operation else b""
         try:
             msg = await self.bus.request(target, payload, self.timeout)
         except NoResponders:
@@ -134,11 +134,14 @@ class MessageAPI(API):
             What there is; the last one's `num_pending` says how many follow. Empty if none match.
 
         Raises:
+            InvalidOption: `batch` is less than 1.
             NoStreamResponse: the stream does not exist, or has no `allow_direct`.
             Unsupported: the server is older.
             RequestTimeout: the answer is not complete within `timeout`.
             NotConnected: the connection is down, or was lost meanwhile.
         """
+        if batch < 1:
+            raise InvalidOption("batch", "at least 1")
         body: dict[str, Any] = {"batch": batch, "next_by_subj": subject or ">"}
         if start_time is None:
             body["seq"] = seq or 1

@@ -106,7 +106,11 @@ class OrderedConsumer(Consume):
                 opt_start_seq=self._seen + 1,
                 opt_start_time=None,
             )
-        info = await self._js.create_consumer(self._stream, config)
+        try:
+            info = await self._js.create_consumer(self._stream, config)
+        except BaseException:
+            self._delete(name)  # it may exist all the same
+            raise
         if config.deliver_policy is not DeliverPolicy.LAST_PER_SUBJECT or not info.num_pending:
             self._seen = info.delivered.stream_seq  # so that `new` means the same next time
         self._consumer = name
@@ -162,6 +166,8 @@ class OrderedConsumer(Consume):
 
     def _lost(self) -> None:
         """Replace the consumer; what the old one still delivers is dropped."""
+        if self.ended:
+            return
         self._forget_requests()
         self._discard()
         self._begin(self._remake())
@@ -184,12 +190,15 @@ class OrderedConsumer(Consume):
         self._resume()
 
     def _discard(self) -> None:
-        """Delete the consumer without waiting for the answer; the server would, but later."""
         name, self._consumer = self._consumer, ""
         if name:
-            with suppress(AgentsError):
-                operation = f"CONSUMER.DELETE.{self._stream}.{name}"
-                self._bus.publish(f"{self._js.prefix}.{operation}", reply=f"{self._inbox}.deleted")
+            self._delete(name)
+
+    def _delete(self, name: str) -> None:
+        """Delete a consumer without waiting for the answer; the server would, but later."""
+        with suppress(AgentsError):
+            operation = f"CONSUMER.DELETE.{self._stream}.{name}"
+            self._bus.publish(f"{self._js.prefix}.{operation}", reply=f"{self._inbox}.deleted")
 
     def _end(self, error: AgentsError | None = None) -> None:
         self._discard()

@@ -51,4 +51,4 @@ def _when(when: datetime | float | str) -> str:
         return when
     if isinstance(when, datetime):
         return f"@at {from_datetime(when)}"
-    return f"@every {when:g}s"
+    return f"@every {f'{when:f}'.rstrip('0').rstrip('.')}s"

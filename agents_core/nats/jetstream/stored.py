@@ -13,17 +13,8 @@ from agents_core.nats.jetstream.header import Header
 from agents_core.nats.jetstream.timestamp import parse_ns, to_datetime
 from agents_core.nats.msg import Msg
 
-_OWN = frozenset(
-    {
-        Header.STREAM,
-        Header.SUBJECT,
-        Header.SEQUENCE,
-        Header.TIME_STAMP,
-        Header.NUM_PENDING,
-        Header.LAST_SEQUENCE,
-        Header.UP_TO_SEQUENCE,
-    }
-)
+_OF_EACH = frozenset({Header.STREAM, Header.SUBJECT, Header.SEQUENCE, Header.TIME_STAMP})
+_OF_A_BATCH = _OF_EACH | {Header.NUM_PENDING, Header.LAST_SEQUENCE}
 
 
 @dataclass(slots=True)
@@ -81,20 +72,29 @@ class RawStreamMsg:
     def from_direct(cls, msg: Msg) -> Self:
         """Read what `DIRECT.GET` answers (ADR-31): the message, described by headers.
 
+        The server adds these behind the message's own, which may have the same names: those of a
+        republished message do.
+
         Raises:
             InvalidAnswer: it is not what the protocol says.
         """
         said = msg.headers
-        pairs = [(name, value) for name in said if name not in _OWN for value in said.get_all(name)]
-        pending = said.get(Header.NUM_PENDING)
+        names = _OF_A_BATCH if Header.NUM_PENDING in said else _OF_EACH
+        last = {name: said.get_all(name)[-1] for name in names if name in said}
+        pairs = [
+            (name, value)
+            for name in said
+            for value in (said.get_all(name)[:-1] if name in names else said.get_all(name))
+        ]
+        pending = last.get(Header.NUM_PENDING)
         try:
             return cls(
-                said[Header.SUBJECT],
-                int(said[Header.SEQUENCE]),
+                last[Header.SUBJECT],
+                int(last[Header.SEQUENCE]),
                 msg.data,
                 Headers(pairs, corrupt=said.corrupt),
-                said[Header.STREAM],
-                parse_ns(said[Header.TIME_STAMP]),
+                last[Header.STREAM],
+                parse_ns(last[Header.TIME_STAMP]),
                 None if pending is None else int(pending),
             )
         except (KeyError, ValueError) as error:

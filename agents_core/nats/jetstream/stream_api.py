@@ -118,14 +118,15 @@ class StreamAPI(API):
 
         Args:
             name: the stream.
-            seq: only those before this sequence.
+            seq: only those before this sequence; none for 0 or 1.
             subject: only those whose subject matches.
             keep: all but the newest so many; not together with `seq`.
 
         Raises:
             StreamNotFound: there is none.
         """
-        wanted = {"seq": seq, "filter": subject, "keep": keep}
+        before = None if seq is None else max(seq, 1)  # the server takes 0 for all
+        wanted = {"seq": before, "filter": subject, "keep": keep}
         body = {key: value for key, value in wanted.items() if value}
         return await self._done(f"STREAM.PURGE.{check_name(name)}", body)
 

@@ -64,7 +64,9 @@ class PullSubscription:
             timeout: seconds to wait for the first; None for as long as it takes.
             heartbeat: seconds between the server's signs of life while it has no message, at most
                 half of `timeout`; by default 10 if that is more than 30, else none.
-            no_wait: do not wait: return an empty list if there are none.
+            no_wait: do not wait: return an empty list if there are none. So it does if the consumer
+                has `max_ack_pending` not acknowledged, of which the server says nothing: that takes
+                a second, and what is delivered later is there for the next fetch.
             **priority: see `PriorityOptions`.
 
         Raises:
@@ -113,7 +115,9 @@ class PullSubscription:
             raise InvalidOption("batch", "at least 1")
         if timeout is not None and timeout <= 0:
             raise InvalidOption("timeout", "more than 0")
-        if heartbeat is None:
+        if no_wait:
+            heartbeat = 0.0
+        elif heartbeat is None:
             heartbeat = HEARTBEAT_S if timeout is None or timeout > EXPIRES_S_MAX else 0.0
         want = Want(
             batch=batch,
@@ -137,6 +141,9 @@ class PullSubscription:
     async def _fetcher(self) -> Fetcher:
         if self._closed:
             raise ConnectionClosed(self._js.bus.url)
+        for index, fetcher in enumerate(self._idle):
+            if fetcher.pending_msgs:
+                return self._idle.pop(index)
         if self._idle:
             return self._idle.pop()
         fetcher = Fetcher(self._js, self.stream, self.consumer, self._pins)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from agents_core.bus import DONE
 from agents_core.errors import AgentsError, ConnectionClosed
-from agents_core.nats.jetstream.consumer import ConsumerInfo
+from agents_core.nats.jetstream.consumer import ConsumerInfo, DeliverPolicy
 from agents_core.nats.jetstream.errors import FetchTimeout
 from agents_core.nats.jetstream.initial import InitialData
 from agents_core.nats.jetstream.msg import JSMsg
@@ -63,12 +63,16 @@ class Watcher(Generic[T]):
         self._initial: InitialData | None = None  # until its end was told
         self._messages: OrderedConsumer | None = None
 
-    async def open(self, **options: Any) -> Self:
+    async def open(self, deliver_policy: DeliverPolicy, **options: Any) -> Self:
         """Make the consumer; the options are those of `js.ordered_consumer`."""
         info = await self._js.stream_info(self._stream)
-        self._initial = InitialData(info.state.last_seq)
+        self._initial = InitialData(info.state.last_seq, deliver_policy)
         self._messages = await self._js.ordered_consumer(
-            self._stream, self._filters, created_cb=self._begin, **options
+            self._stream,
+            self._filters,
+            deliver_policy=deliver_policy,
+            created_cb=self._begin,
+            **options,
         )
         return self
 

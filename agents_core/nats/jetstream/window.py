@@ -49,7 +49,8 @@ class Window:
     """The messages of one context that are under way.
 
     When a connection is lost nobody knows which of them were stored. Those with a message id are
-    published again on the next one; the others have until their deadline.
+    published again on the next one, behind what the bus held for it, so their order may change; the
+    others have until their deadline.
 
     Args:
         bus: what they are published on.

@@ -247,6 +247,20 @@ async def test_the_next_message_does_not_fit() -> None:
             await it.next()
 
 
+async def test_what_does_not_fit_beside_what_is_held_is_not_asked_for_before_that_is_taken() -> (
+    None
+):
+    async with reader(Flow(1000, by_count=False, threshold=500, expires=30, heartbeat=10)) as it:
+        request = await it.server.pull()
+        it.server.deliver(request, 1, bytes(300))
+        await settle(it.js.bus)
+        left = 1000 - it.messages._held
+        it.server.say(request, 409, "Message Size Exceeds MaxBytes", pending_bytes=left)
+        assert await it.server.none("CONSUMER.MSG.NEXT")
+        await it.next()
+        assert (await it.server.pull()).body["max_bytes"] == 1000
+
+
 async def test_a_pin_is_sent_until_another_client_has_it() -> None:
     async with reader(replace(FLOW, limit=1, threshold=0), group="g") as it:
         request = await it.server.pull()

@@ -19,6 +19,7 @@ from tests.core.nats.jetstream.fake import CONSUMER, NOT_FOUND, jetstream
         ({"name": "c", "filter_subject": "a.b"}, "c.a.b"),
         ({"name": "c", "filter_subject": "a.*"}, "c"),  # a wildcard can't be published to
         ({"name": "c", "filter_subject": "a.>"}, "c"),
+        ({"name": "c", "filter_subject": "ü" * 1010}, "c"),  # the subject would be too long
         ({"name": "c", "filter_subjects": ["a", "b"]}, "c"),
     ],
 )

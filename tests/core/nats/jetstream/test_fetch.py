@@ -62,6 +62,21 @@ async def test_it_returns_what_there_is() -> None:
         assert await fetching == []
 
 
+async def test_no_answer_is_no_message_for_one_that_does_not_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As from a consumer with `max_ack_pending` messages that are not acknowledged."""
+    monkeypatch.setattr(fetch, "NO_WAIT_S", 0.01)
+    async with jetstream() as (js, server):
+        subscription = await js.pull_subscribe_bind("c", "s")
+        fetching = start(subscription, 2, None, 0.001, no_wait=True)
+        late = await server.pull()
+        assert await fetching == []
+        server.deliver(late, 1, b"1")
+        await settle(js.bus)
+        assert [msg.data for msg in await subscription.fetch(2, no_wait=True)] == [b"1"]
+
+
 async def test_nothing_in_time() -> None:
     async with jetstream() as (js, server):
         subscription = await js.pull_subscribe_bind("c", "s")
@@ -102,6 +117,22 @@ async def test_what_came_too_late_is_there_for_the_next_fetch() -> None:
         await settle(js.bus)
         assert [msg.data for msg in await subscription.fetch(2)] == [b"1", b"2"]
         assert [msg.data for msg in await subscription.fetch(2)] == [b"3"]
+        assert await server.none("CONSUMER.MSG.NEXT")
+
+
+async def test_what_came_too_late_for_several_fetches_is_there_for_the_next_ones() -> None:
+    async with jetstream() as (js, server):
+        subscription = await js.pull_subscribe_bind("c", "s")
+        fetching = [start(subscription), start(subscription), start(subscription)]
+        requests = [await server.pull() for _ in fetching]
+        for task in fetching:
+            task.cancel()
+        await asyncio.wait(fetching)
+        for number, request in enumerate(requests[:2], 1):
+            server.deliver(request, number, b"%d" % number)
+        await settle(js.bus)
+        assert [msg.data for msg in await subscription.fetch()] == [b"1"]
+        assert [msg.data for msg in await subscription.fetch()] == [b"2"]
         assert await server.none("CONSUMER.MSG.NEXT")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents_core.nats.jetstream.consumer import DeliverPolicy
 from agents_core.nats.jetstream.initial import InitialData
 
 
@@ -91,6 +92,30 @@ def test_a_consumer_that_goes_on_may_find_nothing() -> None:
     initial.take("a", 3)
     initial.begin(0)
     assert initial.is_complete
+
+
+def test_what_is_complete_stays_so_after_another_beginning() -> None:
+    initial = begun(9, 0)
+    initial.begin(3)  # the connection was lost before anybody looked
+    assert initial.is_complete
+
+
+def test_what_begins_with_news_is_complete_whatever_the_server_counts() -> None:
+    initial = InitialData(9, DeliverPolicy.NEW)
+    assert initial.is_complete
+    initial.begin(1)
+    assert initial.is_complete
+
+
+def test_a_beginning_by_sequence_ends_with_the_first_message_at_or_behind_the_bound() -> None:
+    for last in (9, 12):
+        initial = InitialData(9, DeliverPolicy.BY_START_SEQUENCE)
+        initial.begin(3)  # one of which is replaced before its turn
+        initial.take("a", 4)
+        assert not initial.is_complete
+        initial.take("b", last)
+        assert initial.is_complete
+        assert not initial.must_compare
 
 
 class Stream:

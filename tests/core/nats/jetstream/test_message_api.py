@@ -15,6 +15,7 @@ from agents_core.nats.jetstream import JetStreamContext
 from agents_core.nats.jetstream.errors import (
     BadRequest,
     InvalidAnswer,
+    InvalidOption,
     MessageNotFound,
     NoStreamResponse,
     TooManyRequests,
@@ -45,6 +46,8 @@ def message(server: Server, to: str, seq: int, *, pending: int | None = None) ->
         ({"subject": "a.*"}, {"last_by_subj": "a.*"}),
         ({"subject": "a", "next": True}, {"seq": 1, "next_by_subj": "a"}),
         ({"seq": 3, "subject": "a", "next": True}, {"seq": 3, "next_by_subj": "a"}),
+        ({"seq": 3, "next": True}, {"seq": 3, "next_by_subj": ">"}),
+        ({"subject": "a" * 2020}, {"last_by_subj": "a" * 2020}),  # too long to be in the subject
     ],
 )
 @pytest.mark.parametrize("direct", [False, True])
@@ -146,6 +149,8 @@ async def test_what_else_is_asked_for_a_batch() -> None:
 
 async def test_how_a_batch_can_fail() -> None:
     async with jetstream() as (js, server):
+        with pytest.raises(InvalidOption):
+            await js.get_batch("s", 0)
         getting = asyncio.create_task(js.get_batch("s", 2))
         server.say(await server.expect("DIRECT.GET"), 413, "Too Many Results")
         with pytest.raises(BadRequest):

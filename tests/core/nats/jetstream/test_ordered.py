@@ -216,6 +216,31 @@ async def test_a_consumer_is_renewed_on_request() -> None:
         assert not it.errors
 
 
+async def test_one_that_is_stopped_is_not_renewed() -> None:
+    async with reader() as it:
+        await it.server.pull()
+        it.messages.stop()
+        it.messages.renew()
+        assert await it.server.none("CONSUMER.CREATE")
+
+
+async def test_a_consumer_goes_that_is_made_for_nobody() -> None:
+    """The reader is cancelled, or stopped, while it waits for the answer."""
+    async with jetstream() as (js, server):
+        opening = asyncio.create_task(js.ordered_consumer("s"))
+        created = await server.expect("CONSUMER.CREATE")
+        opening.cancel()
+        await server.expect(created.operation.replace("CREATE", "DELETE"))
+    async with reader() as it:
+        await it.server.expect("CONSUMER.CREATE")
+        await it.server.pull()
+        del it.server.answers["CONSUMER.CREATE"]
+        it.messages.renew()
+        created = await it.server.expect("CONSUMER.CREATE")
+        it.messages.stop()
+        await it.server.expect(created.operation.replace("CREATE", "DELETE"))
+
+
 async def test_silence() -> None:
     async with reader(replace(FLOW, heartbeat=0.005)) as it:
         old = it.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -38,7 +38,9 @@ def test_durations_and_moments_have_our_units() -> None:
     sent = config.as_dict()
     assert sent["ack_wait"] == 1_500_000_000
     assert sent["backoff"] == [1_000_000_000, 250_000_000]
-    assert sent["opt_start_time"] == "2026-01-02T03:04:05.678901Z"
+    assert sent["opt_start_time"] == "2026-01-02T03:04:05.678901234Z"
+    later = config.evolve(opt_start_time=config.opt_start_time + timedelta(seconds=1))
+    assert later.as_dict()["opt_start_time"] == "2026-01-02T03:04:06.678901Z"
     assert all(isinstance(value, int) for value in sent["backoff"])
     assert ConsumerConfig(pause_until="2026-01-01T00:00:00Z").as_dict()["pause_until"] == (
         "2026-01-01T00:00:00Z"

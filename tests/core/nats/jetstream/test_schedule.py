@@ -15,6 +15,8 @@ from agents_core.nats.jetstream import schedule
         (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "@at 2026-01-02T03:04:05Z"),
         (90, "@every 90s"),
         (1.5, "@every 1.5s"),
+        (2_592_000, "@every 2592000s"),
+        (100_000.25, "@every 100000.25s"),
         ("@hourly", "@hourly"),
         ("0 0 5 * * *", "0 0 5 * * *"),
     ],

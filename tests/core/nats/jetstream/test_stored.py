@@ -51,6 +51,22 @@ def test_an_answer_in_headers() -> None:
     assert RawStreamMsg.from_direct(direct()).num_pending is None
 
 
+def test_a_message_that_was_republished_has_such_headers_of_its_own() -> None:
+    own = ["Nats-Stream: o", "Nats-Subject: b", "Nats-Sequence: 1", "Nats-Last-Sequence: 0"]
+    msg = RawStreamMsg.from_direct(direct(lines=["NATS/1.0", *own, *LINES[1:]]))
+    assert (msg.stream, msg.subject, msg.seq, msg.time_ns % 1000) == ("s", "a", 3, 6)
+    assert dict(msg.headers) == {
+        "Nats-Stream": "o",
+        "Nats-Subject": "b",
+        "Nats-Sequence": "1",
+        "Nats-Last-Sequence": "0",
+    }
+    behind = ["Nats-Num-Pending: 9", "Nats-Last-Sequence: 2"]
+    in_batch = RawStreamMsg.from_direct(direct(*behind, lines=["NATS/1.0", *own, *LINES[1:]]))
+    assert (in_batch.seq, in_batch.num_pending) == (3, 9)
+    assert in_batch.headers == msg.headers
+
+
 @pytest.mark.parametrize("lost", range(1, 5))
 def test_an_answer_that_lacks_a_header(lost: int) -> None:
     with pytest.raises(InvalidAnswer):

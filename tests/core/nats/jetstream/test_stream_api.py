@@ -38,6 +38,8 @@ async def test_purge() -> None:
         server.answers["STREAM"] = {"success": True, "purged": 7}
         assert await js.purge_stream("s", seq=5, subject="a.>")
         assert (await server.expect("STREAM.PURGE.s")).body == {"seq": 5, "filter": "a.>"}
+        assert await js.purge_stream("s", seq=0)
+        assert (await server.expect("STREAM.PURGE.s")).body == {"seq": 1}
         assert await js.delete_stream("s")
         server.answers["STREAM"] = {}
         assert not await js.purge_stream("s", keep=1)

@@ -132,6 +132,27 @@ async def test_keys_that_cannot_be_compared_now_are_compared_later() -> None:
         assert await waiting == ["c", None]
 
 
+async def test_keys_that_have_not_changed_since_a_revision_are_not_waited_for() -> None:
+    async with watching(2, resume_from_revision=5) as (it, watcher, request):
+        it.server.answers["STREAM.INFO"] = stream(11, {"$KV.b.old": 1, "$KV.b.a": 1, "$KV.b.b": 1})
+        it.deliver(request, 1, "a", 6)
+        it.deliver(request, 2, "b", 11)  # was 9
+        it.deliver(request, 3, "b", 12)
+        assert await keys_of(watcher, 4) == ["a", "b", None, "b"]
+        assert await it.server.none("STREAM.INFO")
+
+
+async def test_news_begin_at_once_although_the_connection_is_lost_first() -> None:
+    async with watching(0, updates_only=True) as (it, watcher, _):
+        it.server.answers["CONSUMER.CREATE"] = consumer(2, 9)
+        set_status(it.js, Status.RECONNECTING)
+        set_status(it.js, Status.CONNECTED)
+        again = await it.server.pull()
+        it.deliver(again, 1, "a", 10)
+        it.deliver(again, 2, "b", 11)
+        assert await keys_of(watcher, 3) == [None, "a", "b"]
+
+
 # -- silence
 
 
