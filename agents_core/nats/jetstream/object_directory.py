@@ -103,26 +103,60 @@ class Directory:
             expected_last_subject_sequence=seq,
         )
 
+    async def replace(self, info: ObjectInfo) -> ObjectInfo:
+        """Store a new object, and delete the chunks of the one that had its name.
+
+        Raises:
+            as `change`; the chunks of the new one are deleted then, unless it was stored after all.
+        """
+        former: ObjectInfo | None = None
+
+        def make(stored: ObjectInfo | None) -> ObjectInfo:
+            nonlocal former
+            former = stored
+            return info
+
+        try:
+            former, stored = await self.change(info.name, make)
+        except BaseException:
+            await self.discard(info, former)
+            raise
+        if former is not None:
+            await self.purge_chunks(former)
+        return stored
+
+    async def delete(
+        self, name: str, check: Callable[[ObjectInfo | None], ObjectInfo]
+    ) -> ObjectInfo:
+        """Store that an object is deleted, and delete its chunks.
+
+        Raises:
+            as `change`, and what `check` raises.
+        """
+        _, left = await self.change(name, lambda stored: _deleted(check(stored)))
+        await self.purge_chunks(left)
+        return left
+
     async def forget(self, name: str, seq: int) -> None:
         """Delete what is stored under a name up to a sequence; what came later stays."""
         await self._js.purge_stream(
             self._stream, seq=seq + 1, subject=meta_subject(self._bucket, name)
         )
 
-    async def discard(self, info: ObjectInfo, may_be_stored: bool) -> None:
-        """Delete the chunks of a put that failed, unless it came through after all.
+    async def discard(self, info: ObjectInfo, former: ObjectInfo | None) -> None:
+        """Delete the chunks of a put that failed; if it came through after all, the former ones.
 
-        Where that can't be found out they stay: chunks that nobody knows of do less harm than an
+        Where that can't be found out both stay: chunks that nobody knows of do less harm than an
         object without its chunks.
         """
-        if may_be_stored:
-            try:
-                stored, _ = await self.look(info.name)
-            except AgentsError:
-                return
-            if stored is not None and stored.nuid == info.nuid:
-                return
-        await self.purge_chunks(info)
+        try:
+            stored, _ = await self.look(info.name)
+        except AgentsError:
+            return
+        if stored is None or stored.nuid != info.nuid:
+            await self.purge_chunks(info)
+        elif former is not None:
+            await self.purge_chunks(former)
 
     async def purge_chunks(self, info: ObjectInfo) -> None:
         """Delete the chunks of an object; without a connection, as soon as there is one.
@@ -143,6 +177,11 @@ class Directory:
                 )
         except AgentsError as error:
             _log.warning("chunks of %r stay in bucket %r: %s", info.name, self._bucket, error)
+
+
+def _deleted(info: ObjectInfo) -> ObjectInfo:
+    """What is left of it."""
+    return replace(info, deleted=True, size=0, chunks=0, digest=None)
 
 
 def _same(one: ObjectInfo, other: ObjectInfo) -> bool:

@@ -196,17 +196,27 @@ async def test_chunks_that_can_not_be_purged(caplog: pytest.LogCaptureFixture) -
         await directory.purge_chunks(INFO)
 
 
-@pytest.mark.parametrize("may_be_stored", [False, True])
-async def test_what_is_left_of_a_put_that_failed(may_be_stored: bool) -> None:
+@pytest.mark.parametrize("former", [None, replace(INFO, nuid="former")])
+async def test_what_is_left_of_a_put_that_failed(former: ObjectInfo | None) -> None:
     async with bucket() as (store, stream):
         directory = Directory(store._js, BUCKET)
         stream.add(CHUNKS, b"x")
-        await directory.discard(INFO, may_be_stored)
+        await directory.discard(INFO, former)
         assert stream.msgs == {}
         stream.add(CHUNKS, b"x")
         stream.add(META, jsonvalue.dumps(INFO.as_dict()))
-        await directory.discard(replace(INFO, nuid="other"), may_be_stored)
+        await directory.discard(replace(INFO, nuid="other"), former)
         assert len(stream.msgs) == 2
+
+
+async def test_what_is_left_of_a_put_that_came_through_after_all() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        for subject in (CHUNKS, "$O.b.C.former"):
+            stream.add(subject, b"x")
+        stream.add(META, jsonvalue.dumps(INFO.as_dict()))
+        await directory.discard(INFO, replace(INFO, nuid="former"))
+        assert [subject for subject, _ in stream.msgs.values()] == [CHUNKS, META]
 
 
 async def test_what_may_have_been_stored_after_all_is_kept() -> None:
@@ -214,10 +224,10 @@ async def test_what_may_have_been_stored_after_all_is_kept() -> None:
         directory = Directory(store._js, BUCKET)
         stream.add(CHUNKS, b"x")
         stream.answers = lambda operation, body: error(500, 1, "no idea")
-        await directory.discard(INFO, True)
+        await directory.discard(INFO, None)
         stream.answers = lambda operation, body: None
         await directory.change("a", lambda before: INFO)
-        await directory.discard(INFO, True)
+        await directory.discard(INFO, None)
         assert len(stream.msgs) == 2
         with pytest.raises(ServerFault):
             stream.answers = lambda operation, body: error(500, 1, "no idea")

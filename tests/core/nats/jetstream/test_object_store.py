@@ -34,7 +34,7 @@ from agents_core.nats.jetstream.object_errors import (
 )
 from agents_core.nats.jetstream.object_info import meta_subject
 from agents_core.nats.jetstream.object_store import CHUNK_BYTES, LINKS_MAX, REPLACED_MAX
-from tests.core.nats.jetstream.fake import set_status
+from tests.core.nats.jetstream.fake import set_status, settle
 from tests.core.nats.jetstream.fake_bucket import STREAM, Bucket, bucket
 
 META = "$O.b.M.YQ=="
@@ -128,6 +128,38 @@ async def test_a_put_that_fails_leaves_nothing(error: BaseException) -> None:
             await store.put("a", failing(error))
         assert stream.stored(ALL_CHUNKS) == [b"former"]
         assert (await store.get("a")).info.nuid == former.nuid
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+async def test_a_put_that_is_cancelled_deletes_what_is_still_under_way(number: int) -> None:
+    """The server answers the API at once, while what is published waits for its turn."""
+    async with bucket() as (store, stream):
+        stream.faults = lambda subject, times: "queued" if times >= number else None
+        put = asyncio.create_task(store.put("a", DATA))
+        while not stream.queued:
+            await asyncio.sleep(0)
+        put.cancel()
+        await settle(stream.bus)
+        stream.work()
+        with pytest.raises(asyncio.CancelledError):
+            await put
+        assert stream.msgs == {}
+
+
+async def test_a_put_that_is_cancelled_at_its_end_is_done() -> None:
+    async with bucket() as (store, stream):
+        await store.put("a", b"former")
+        stream.faults = lambda subject, times: "queued" if subject == META else None
+        put = asyncio.create_task(store.put("a", b"new"))
+        while not stream.queued:
+            await asyncio.sleep(0)
+        put.cancel()
+        await settle(stream.bus)
+        stream.work()
+        with pytest.raises(asyncio.CancelledError):
+            await put
+        assert (await store.get("a")).data == b"new"
+        assert stream.stored(ALL_CHUNKS) == [b"new"]
 
 
 async def test_the_answer_for_the_meta_never_comes() -> None:
@@ -231,6 +263,22 @@ async def test_an_object_is_deleted() -> None:
         shown = await store.get("a", show_deleted=True)
         assert (shown.data, shown.info.description) == (b"", "d")
         assert (await store.delete("a")).deleted
+
+
+async def test_a_delete_that_is_cancelled_leaves_nothing_half_way() -> None:
+    async with bucket() as (store, stream):
+        await store.put("a", DATA)
+        stream.faults = lambda subject, times: "queued"
+        deleting = asyncio.create_task(store.delete("a"))
+        while not stream.queued:
+            await asyncio.sleep(0)
+        deleting.cancel()
+        await settle(stream.bus)
+        stream.work()
+        with pytest.raises(asyncio.CancelledError):
+            await deleting
+        assert (await store.get_info("a", show_deleted=True)).deleted
+        assert stream.stored(ALL_CHUNKS) == []
 
 
 async def test_its_meta_is_changed() -> None:
