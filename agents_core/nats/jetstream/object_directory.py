@@ -8,14 +8,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from agents_core import jsonvalue
 from agents_core.errors import AgentsError
+from agents_core.ids import unique
 from agents_core.nats import backoff
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.jetstream.errors import MessageNotFound, WrongLastSequence
 from agents_core.nats.jetstream.header import Header
+from agents_core.nats.jetstream.object_errors import ObjectAlreadyExists, ObjectNotFound
 from agents_core.nats.jetstream.object_info import (
     ObjectInfo,
     chunks_subject,
@@ -137,6 +139,72 @@ class Directory:
         await self.purge_chunks(left)
         return left
 
+    async def rename(
+        self, name: str, make: Callable[[ObjectInfo | None], ObjectInfo]
+    ) -> ObjectInfo:
+        """Store what `make` makes of an object under the new name that it has then.
+
+        For a moment the object has both names. If another one was put under the former name, or it
+        was deleted or renamed, the new name is taken back, and it begins again.
+
+        Raises:
+            ObjectAlreadyExists: there is one of the new name.
+            ObjectNotFound: another one was faster, too often.
+            and what `change` and `make` raise.
+        """
+        attempt = 0
+        while True:
+            found, _ = await self.look(name)
+            renamed = make(found)
+            try:
+                return await self._move(name, renamed)
+            except ObjectNotFound:
+                attempt += 1
+                if attempt == ATTEMPTS_MAX:
+                    raise
+
+    async def _move(self, name: str, renamed: ObjectInfo) -> ObjectInfo:
+        """Give an object its new name and take the former one, or neither."""
+
+        def place(stored: ObjectInfo | None) -> ObjectInfo:
+            if stored is not None and not stored.deleted:
+                raise ObjectAlreadyExists(self._bucket, renamed.name)
+            return renamed
+
+        _, info = await self.change(renamed.name, place)
+        try:
+            await self._leave(name, info.nuid)
+        except BaseException as error:
+            with suppress(AgentsError):
+                if isinstance(error, ObjectNotFound) or _is((await self.look(name))[0], info.nuid):
+                    await self._remove(info)
+            raise
+        return info
+
+    async def _leave(self, name: str, nuid: str) -> None:
+        """Take a name from an object, but leave its chunks alone.
+
+        First it is stored that it is deleted, which shows whether it has that name still.
+
+        Raises:
+            ObjectNotFound: it has not.
+        """
+
+        def leave(stored: ObjectInfo | None) -> ObjectInfo:
+            if _is(stored, nuid):
+                return _deleted(replace(stored, nuid=unique()))  # whoever comes next purges those
+            raise ObjectNotFound(self._bucket, name)
+
+        _, left = await self.change(name, leave)
+        with suppress(AgentsError):
+            await self._remove(left)
+
+    async def _remove(self, info: ObjectInfo) -> None:
+        """Forget what is stored, unless that is another object by now."""
+        stored, seq = await self.look(info.name)
+        if stored is not None and stored.nuid == info.nuid:
+            await self.forget(info.name, seq)
+
     async def forget(self, name: str, seq: int) -> None:
         """Delete what is stored under a name up to a sequence; what came later stays."""
         await self._js.purge_stream(
@@ -182,6 +250,11 @@ class Directory:
 def _deleted(info: ObjectInfo) -> ObjectInfo:
     """What is left of it."""
     return replace(info, deleted=True, size=0, chunks=0, digest=None)
+
+
+def _is(stored: ObjectInfo | None, nuid: str) -> TypeGuard[ObjectInfo]:
+    """Whether it is that object, and not deleted."""
+    return stored is not None and stored.nuid == nuid and not stored.deleted
 
 
 def _same(one: ObjectInfo, other: ObjectInfo) -> bool:

@@ -281,29 +281,21 @@ class ObjectStore:
             What is stored about it now.
 
         Raises:
-            ObjectNotFound: there is none. Its subclass `ObjectDeleted`: not any more.
+            ObjectNotFound: there is none, or it was always replaced while it was renamed. Its
+                subclass `ObjectDeleted`: not any more.
             ObjectAlreadyExists: there is one of the new name.
             InvalidHeader: a header can't be one.
         """
         target = meta.name or name
         meta_subject(self.bucket, target)
         self._must_be_connected()
+
+        def make(stored: ObjectInfo | None) -> ObjectInfo:
+            return _described(replace(self._existing(name, stored), name=target), meta)
+
         if target == name:
-            _, info = await self._directory.change(
-                name, lambda stored: _described(self._existing(name, stored), meta)
-            )
-            return info
-        found, seq = await self._directory.look(name)
-        renamed = _described(replace(self._existing(name, found), name=target), meta)
-
-        def place(stored: ObjectInfo | None) -> ObjectInfo:
-            if stored is not None and not stored.deleted:
-                raise ObjectAlreadyExists(self.bucket, target)
-            return renamed
-
-        _, info = await self._directory.change(target, place)
-        await self._directory.forget(name, seq)
-        return info
+            return (await self._directory.change(name, make))[1]
+        return await finished(self._directory.rename(name, make), self._js.timeout)
 
     async def delete(self, name: str) -> ObjectInfo:
         """Delete an object or a link. One that was deleted already is left as it is.

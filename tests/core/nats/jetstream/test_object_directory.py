@@ -19,9 +19,14 @@ from agents_core.nats.jetstream import (
     ObjectMetaOptions,
     object_directory,
 )
-from agents_core.nats.jetstream.errors import ServerFault, StreamNotFound, WrongLastSequence
+from agents_core.nats.jetstream.errors import (
+    ServerFault,
+    StoreFailed,
+    StreamNotFound,
+    WrongLastSequence,
+)
 from agents_core.nats.jetstream.object_directory import ATTEMPTS_MAX, Directory
-from agents_core.nats.jetstream.object_errors import BadObjectMeta
+from agents_core.nats.jetstream.object_errors import BadObjectMeta, ObjectNotFound
 from tests.core.nats.jetstream.fake import set_status
 from tests.core.nats.jetstream.fake_bucket import (
     BUCKET,
@@ -156,6 +161,93 @@ async def test_a_name_is_forgotten_up_to_a_sequence() -> None:
         assert sizes(stream) == [2]
         await directory.forget("a", seq + 1)
         assert sizes(stream) == []
+
+
+# -- renaming
+
+
+NEW = "$O.b.M.eQ=="
+FULL = error(400, 10077, "maximum bytes exceeded")
+
+
+def to_y(stored: ObjectInfo | None) -> ObjectInfo:
+    assert stored is not None
+    return replace(stored, name="y")
+
+
+def nuids(stream: Bucket, subject: str = "$O.b.M.*") -> list[str]:
+    return [jsonvalue.loads(data)["nuid"] for data in stream.stored(subject)]
+
+
+async def test_an_object_gets_another_name() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        await directory.change("a", add)
+        assert (await directory.rename("a", to_y)).name == "y"
+        assert (nuids(stream, NEW), nuids(stream, META)) == (["n"], [])
+
+
+async def test_the_former_name_is_somebody_elses_at_once() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        await directory.change("a", add)
+        stream.faults = lambda subject, times: "queued" if subject == META else None
+        renaming = asyncio.create_task(directory.rename("a", to_y))
+        while not stream.queued:
+            await asyncio.sleep(0)
+        stream.work()
+        marker = nuids(stream, META)
+        stream.add(META, jsonvalue.dumps(replace(INFO, nuid="other").as_dict()))
+        await renaming
+        assert (nuids(stream, NEW), nuids(stream, META)) == (["n"], [*marker, "other"])
+        assert marker != ["n"]  # nobody who replaces it deletes the object's chunks
+
+
+async def test_the_former_name_is_always_somebody_elses() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        await directory.change("a", add)
+
+        def replaced(subject: str, times: int) -> None:
+            if subject == NEW:
+                other = replace(INFO, nuid=f"{times}")
+                stream.add(META, jsonvalue.dumps(other.as_dict()), {"Nats-Rollup": "sub"})
+
+        stream.faults = replaced
+        with pytest.raises(ObjectNotFound):
+            await directory.rename("a", to_y)
+        assert nuids(stream) == [f"{ATTEMPTS_MAX}"]
+
+
+async def test_the_new_name_is_taken_back_when_the_former_one_stays() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        await directory.change("a", add)
+        stream.faults = lambda subject, times: FULL if subject == META else None
+        with pytest.raises(StoreFailed):
+            await directory.rename("a", to_y)
+        assert (nuids(stream, NEW), nuids(stream, META)) == ([], ["n"])
+
+
+async def test_the_new_name_stays_when_the_former_one_is_gone_in_spite_of_an_error() -> None:
+    async with bucket(timeout=0.03) as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        await directory.change("a", add)
+        failed = iter([error(500, 1, "no idea")])
+
+        def answer(operation: str, body: Mapping[str, Any]) -> Any:
+            looked = operation.startswith("STREAM.MSG.GET") and stream.published[-2:] == [NEW, META]
+            return next(failed, None) if looked else None
+
+        stream.answers = answer
+        stream.faults = lambda subject, times: "silent" if subject == META else None
+        with pytest.raises(ServerFault):
+            await directory.rename("a", to_y)
+        assert nuids(stream, NEW) == ["n"]
+        assert nuids(stream, META) != ["n"]
+
+
+# -- chunks
 
 
 async def test_chunks_are_purged() -> None:

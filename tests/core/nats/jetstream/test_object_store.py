@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -38,6 +38,7 @@ from tests.core.nats.jetstream.fake import set_status, settle
 from tests.core.nats.jetstream.fake_bucket import STREAM, Bucket, bucket
 
 META = "$O.b.M.YQ=="
+NEW = "$O.b.M.eQ=="
 ALL_CHUNKS = "$O.b.C.>"
 DATA = bytes(range(256)) * 2000
 
@@ -300,6 +301,67 @@ async def test_its_meta_is_changed() -> None:
             for target in ("a", "b", "c"):
                 with pytest.raises(ObjectNotFound):
                     await store.update_meta(name, ObjectMeta(target))
+
+
+async def renamed_while(
+    store: ObjectStore,
+    stream: Bucket,
+    work: Callable[[asyncio.Task[ObjectInfo]], Awaitable[object]],
+) -> asyncio.Task[ObjectInfo]:
+    """Rename a to y, and do something while the new name is being stored."""
+    stream.faults = lambda subject, times: "queued" if subject == NEW and times == 1 else None
+    renaming = asyncio.create_task(store.update_meta("a", ObjectMeta("y")))
+    while not stream.queued:
+        await asyncio.sleep(0)
+    await work(renaming)
+    stream.work()
+    await asyncio.wait([renaming])
+    return renaming
+
+
+async def test_an_object_is_replaced_while_it_is_renamed() -> None:
+    async with bucket() as (store, stream):
+        await store.put("a", b"x")
+        renaming = await renamed_while(store, stream, lambda _: store.put("a", b"new"))
+        assert renaming.result().name == "y"
+        assert (await store.get("y")).data == b"new"
+        assert [info.name for info in await store.list(ignore_deletes=False)] == ["y"]
+        assert stream.stored(ALL_CHUNKS) == [b"new"]
+
+
+async def test_an_object_is_deleted_while_it_is_renamed() -> None:
+    async with bucket() as (store, stream):
+        await store.put("a", b"x")
+        renaming = await renamed_while(store, stream, lambda _: store.delete("a"))
+        with pytest.raises(ObjectDeleted):
+            renaming.result()
+        assert [info.name for info in await store.list(ignore_deletes=False)] == ["a"]
+        assert stream.stored(ALL_CHUNKS) == []
+
+
+async def test_an_object_is_renamed_twice_at_once() -> None:
+    async with bucket() as (store, stream):
+        await store.put("a", b"x")
+        other = ObjectMeta("z")
+        renaming = await renamed_while(store, stream, lambda _: store.update_meta("a", other))
+        with pytest.raises(ObjectNotFound):
+            renaming.result()
+        assert [info.name for info in await store.list(ignore_deletes=False)] == ["z"]
+        assert (await store.get("z")).data == b"x"
+
+
+async def test_a_rename_that_is_cancelled_leaves_nothing_half_way() -> None:
+    async with bucket() as (store, stream):
+        await store.put("a", b"x")
+
+        async def cancel(renaming: asyncio.Task[ObjectInfo]) -> None:
+            renaming.cancel()
+            await settle(stream.bus)
+
+        renaming = await renamed_while(store, stream, cancel)
+        assert renaming.cancelled()
+        assert [info.name for info in await store.list(ignore_deletes=False)] == ["y"]
+        assert (await store.get("y")).data == b"x"
 
 
 async def test_links() -> None:
