@@ -146,6 +146,33 @@ async def test_a_put_that_fails_leaves_nothing(
                 await store.get("a")
 
 
+async def test_puts_that_are_cancelled_leave_nothing_whenever(nats_server: NatsServer) -> None:
+    async with bucket(nats_server) as store:
+        for number in range(300):
+            put = asyncio.create_task(store.put(f"{number}", bytes(100_000)))
+            for _ in range(1 + number % 12):
+                await asyncio.sleep(0)
+            put.cancel()
+            await asyncio.wait([put])
+        assert await chunks_in(store) == {subject_of(info): 1 for info in await store.list()}
+
+
+async def test_a_rename_that_meets_a_put_or_another_rename(nats_server: NatsServer) -> None:
+    async with bucket(nats_server) as store:
+        for number in range(10):
+            await store.put("a", b"former")
+            await asyncio.gather(
+                store.update_meta("a", ObjectMeta(f"b{number}")),
+                store.update_meta("a", ObjectMeta(f"c{number}")),
+                store.put("a", b"new"),
+                return_exceptions=True,
+            )
+            there = await store.list()
+            for info in there:
+                assert (await store.get(info.name)).data in {b"former", b"new"}
+            assert await chunks_in(store) == {subject_of(info): 1 for info in there}
+
+
 async def test_puts_of_one_name_at_once(nats_server: NatsServer) -> None:
     async with bucket(nats_server) as store:
         contents = [os.urandom(300_000) for _ in range(8)]

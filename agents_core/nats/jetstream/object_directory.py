@@ -8,14 +8,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from agents_core import jsonvalue
 from agents_core.errors import AgentsError
+from agents_core.ids import unique
 from agents_core.nats import backoff
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.jetstream.errors import MessageNotFound, WrongLastSequence
 from agents_core.nats.jetstream.header import Header
+from agents_core.nats.jetstream.object_errors import ObjectAlreadyExists, ObjectNotFound
 from agents_core.nats.jetstream.object_info import (
     ObjectInfo,
     chunks_subject,
@@ -103,26 +105,126 @@ class Directory:
             expected_last_subject_sequence=seq,
         )
 
+    async def replace(self, info: ObjectInfo) -> ObjectInfo:
+        """Store a new object, and delete the chunks of the one that had its name.
+
+        Raises:
+            as `change`; the chunks of the new one are deleted then, unless it was stored after all.
+        """
+        former: ObjectInfo | None = None
+
+        def make(stored: ObjectInfo | None) -> ObjectInfo:
+            nonlocal former
+            former = stored
+            return info
+
+        try:
+            former, stored = await self.change(info.name, make)
+        except BaseException:
+            await self.discard(info, former)
+            raise
+        if former is not None:
+            await self.purge_chunks(former)
+        return stored
+
+    async def delete(
+        self, name: str, check: Callable[[ObjectInfo | None], ObjectInfo]
+    ) -> ObjectInfo:
+        """Store that an object is deleted, and delete its chunks.
+
+        Raises:
+            as `change`, and what `check` raises.
+        """
+        _, left = await self.change(name, lambda stored: _deleted(check(stored)))
+        await self.purge_chunks(left)
+        return left
+
+    async def rename(
+        self, name: str, make: Callable[[ObjectInfo | None], ObjectInfo]
+    ) -> ObjectInfo:
+        """Store what `make` makes of an object under the new name that it has then.
+
+        For a moment the object has both names. If another one was put under the former name, or it
+        was deleted or renamed, the new name is taken back, and it begins again.
+
+        Raises:
+            ObjectAlreadyExists: there is one of the new name.
+            ObjectNotFound: another one was faster, too often.
+            and what `change` and `make` raise.
+        """
+        attempt = 0
+        while True:
+            found, _ = await self.look(name)
+            renamed = make(found)
+            try:
+                return await self._move(name, renamed)
+            except ObjectNotFound:
+                attempt += 1
+                if attempt == ATTEMPTS_MAX:
+                    raise
+
+    async def _move(self, name: str, renamed: ObjectInfo) -> ObjectInfo:
+        """Give an object its new name and take the former one, or neither."""
+
+        def place(stored: ObjectInfo | None) -> ObjectInfo:
+            if stored is not None and not stored.deleted:
+                raise ObjectAlreadyExists(self._bucket, renamed.name)
+            return renamed
+
+        _, info = await self.change(renamed.name, place)
+        try:
+            await self._leave(name, info.nuid)
+        except BaseException as error:
+            with suppress(AgentsError):
+                if isinstance(error, ObjectNotFound) or _is((await self.look(name))[0], info.nuid):
+                    await self._remove(info)
+            raise
+        return info
+
+    async def _leave(self, name: str, nuid: str) -> None:
+        """Take a name from an object, but leave its chunks alone.
+
+        First it is stored that it is deleted, which shows whether it has that name still.
+
+        Raises:
+            ObjectNotFound: it has not.
+        """
+
+        def leave(stored: ObjectInfo | None) -> ObjectInfo:
+            if _is(stored, nuid):
+                return _deleted(replace(stored, nuid=unique()))  # whoever comes next purges those
+            raise ObjectNotFound(self._bucket, name)
+
+        _, left = await self.change(name, leave)
+        with suppress(AgentsError):
+            await self._remove(left)
+
+    async def _remove(self, info: ObjectInfo) -> None:
+        """Forget what is stored, unless that is another object by now."""
+        stored, seq = await self.look(info.name)
+        if stored is not None and stored.nuid == info.nuid:
+            await self.forget(info.name, seq)
+
     async def forget(self, name: str, seq: int) -> None:
         """Delete what is stored under a name up to a sequence; what came later stays."""
         await self._js.purge_stream(
             self._stream, seq=seq + 1, subject=meta_subject(self._bucket, name)
         )
 
-    async def discard(self, info: ObjectInfo, may_be_stored: bool) -> None:
-        """Delete the chunks of a put that failed, unless it came through after all.
+    async def discard(self, info: ObjectInfo, former: ObjectInfo | None) -> None:
+        """Delete the chunks of a put that failed; if it came through after all, the former ones.
 
-        Where that can't be found out they stay: chunks that nobody knows of do less harm than an
+        Where that can't be found out both stay: chunks that nobody knows of do less harm than an
         object without its chunks.
         """
-        if may_be_stored:
-            try:
-                stored, _ = await self.look(info.name)
-            except AgentsError:
-                return
-            if stored is not None and stored.nuid == info.nuid:
-                return
-        await self.purge_chunks(info)
+        try:
+            stored, _ = await self.look(info.name)
+        except AgentsError:
+            return
+        if stored is None or stored.nuid != info.nuid:
+            await self.purge_chunks(info)
+        elif former is not None:
+            await self.purge_chunks(former)
 
     async def purge_chunks(self, info: ObjectInfo) -> None:
         """Delete the chunks of an object; without a connection, as soon as there is one.
@@ -143,6 +245,16 @@ class Directory:
                 )
         except AgentsError as error:
             _log.warning("chunks of %r stay in bucket %r: %s", info.name, self._bucket, error)
+
+
+def _deleted(info: ObjectInfo) -> ObjectInfo:
+    """What is left of it."""
+    return replace(info, deleted=True, size=0, chunks=0, digest=None)
+
+
+def _is(stored: ObjectInfo | None, nuid: str) -> TypeGuard[ObjectInfo]:
+    """Whether it is that object, and not deleted."""
+    return stored is not None and stored.nuid == nuid and not stored.deleted
 
 
 def _same(one: ObjectInfo, other: ObjectInfo) -> bool:

@@ -16,7 +16,7 @@ class Reader(Protocol):
     """What is read until it gives nothing more; in one's own time if `read` is a coroutine."""
 
     def read(self, size: int, /) -> Piece | Awaitable[Piece]:
-        """At most so many bytes; none at the end."""
+        """At most so many bytes; none at the end, and None never: that is no bytes, but no end."""
         ...
 
 
@@ -56,8 +56,8 @@ async def _pieces(data: Source, size: int) -> AsyncGenerator[Piece]:
     elif isinstance(data, bytes | bytearray | memoryview):
         yield data
     elif hasattr(data, "read"):
-        while piece := await _awaited(data.read(size)):
-            yield _checked(piece)
+        while piece := _checked(await _awaited(data.read(size))):
+            yield piece
     elif isinstance(data, AsyncIterable):
         async for piece in data:
             yield _checked(piece)

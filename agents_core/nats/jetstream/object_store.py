@@ -38,7 +38,7 @@ from agents_core.nats.jetstream.object_info import (
 )
 from agents_core.nats.jetstream.object_reader import ObjectReader, Writer
 from agents_core.nats.jetstream.object_source import Source, chunks_of
-from agents_core.nats.jetstream.object_upload import Upload
+from agents_core.nats.jetstream.object_upload import Upload, finished
 from agents_core.nats.jetstream.watch import Watcher
 
 if TYPE_CHECKING:
@@ -107,7 +107,9 @@ class ObjectStore:
 
         Chunks are sent while the next ones are read, at most 2 MiB at once. The former content
         stays until the new one is complete. A put that fails, or is cancelled, changes nothing, and
-        what was sent of it is deleted. A connection that is lost meanwhile is waited for.
+        what was sent of it is deleted; one that is cancelled at its very end may be done
+        nevertheless, as a whole. Either takes as long as the server takes to answer, at most twice
+        the context's `timeout`. A connection that is lost meanwhile is waited for.
 
         Args:
             name: any text; None for that of `meta`.
@@ -133,7 +135,6 @@ class ObjectStore:
         """
         info = self._wanted(name, meta or ObjectMeta())
         self._must_be_connected()
-        may_be_stored = False
         with self._upload(info) as upload:
             try:
                 async with aclosing(chunks_of(data, upload.chunk_size)) as chunks:
@@ -144,15 +145,11 @@ class ObjectStore:
                 info.digest = write_digest(upload.sha256)
                 if found != info.chunks:
                     raise ObjectIncomplete(self.bucket, info.name, info.chunks, found)
-                may_be_stored = True
-                before, stored = await self._directory.change(info.name, lambda _: info)
             except BaseException:
                 await upload.settle()
-                await self._directory.discard(info, may_be_stored)
+                await self._directory.purge_chunks(info)
                 raise
-        if before is not None:
-            await self._directory.purge_chunks(before)
-        return stored
+        return await finished(self._directory.replace(info), self._js.timeout)
 
     def _wanted(self, name: str | None, meta: ObjectMeta) -> ObjectInfo:
         """An object that is to be, without content yet."""
@@ -284,29 +281,21 @@ class ObjectStore:
             What is stored about it now.
 
         Raises:
-            ObjectNotFound: there is none. Its subclass `ObjectDeleted`: not any more.
+            ObjectNotFound: there is none, or it was always replaced while it was renamed. Its
+                subclass `ObjectDeleted`: not any more.
             ObjectAlreadyExists: there is one of the new name.
             InvalidHeader: a header can't be one.
         """
         target = meta.name or name
         meta_subject(self.bucket, target)
         self._must_be_connected()
+
+        def make(stored: ObjectInfo | None) -> ObjectInfo:
+            return _described(replace(self._existing(name, stored), name=target), meta)
+
         if target == name:
-            _, info = await self._directory.change(
-                name, lambda stored: _described(self._existing(name, stored), meta)
-            )
-            return info
-        found, seq = await self._directory.look(name)
-        renamed = _described(replace(self._existing(name, found), name=target), meta)
-
-        def place(stored: ObjectInfo | None) -> ObjectInfo:
-            if stored is not None and not stored.deleted:
-                raise ObjectAlreadyExists(self.bucket, target)
-            return renamed
-
-        _, info = await self._directory.change(target, place)
-        await self._directory.forget(name, seq)
-        return info
+            return (await self._directory.change(name, make))[1]
+        return await finished(self._directory.rename(name, make), self._js.timeout)
 
     async def delete(self, name: str) -> ObjectInfo:
         """Delete an object or a link. One that was deleted already is left as it is.
@@ -318,19 +307,10 @@ class ObjectStore:
             ObjectNotFound: there never was one.
         """
         self._must_be_connected()
-        before, info = await self._directory.change(
-            name,
-            lambda stored: replace(
-                self._existing(name, stored, show_deleted=True),
-                deleted=True,
-                size=0,
-                chunks=0,
-                digest=None,
-            ),
+        deleting = self._directory.delete(
+            name, lambda stored: self._existing(name, stored, show_deleted=True)
         )
-        assert before is not None
-        await self._directory.purge_chunks(before)
-        return info
+        return await finished(deleting, self._js.timeout)
 
     async def add_link(self, name: str, obj: ObjectInfo) -> ObjectInfo:
         """Give an object another name, in this bucket or from another one.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Coroutine
 from contextlib import suppress
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from agents_core.bus import Bus, Status
 from agents_core.errors import (
@@ -58,6 +59,8 @@ TRANSIENT = (
 
 INTERRUPTIONS = (*TRANSIENT, InvalidAnswer)
 """What an upload recovers from; the last one stands for chunks that were stored out of order."""
+
+T = TypeVar("T")
 
 
 class _Chunk(NamedTuple):
@@ -156,7 +159,9 @@ class Upload:
 
     async def settle(self) -> None:
         """Return when nothing is under way any more, stored or not."""
-        await asyncio.gather(*(chunk.future for chunk in self._flight), return_exceptions=True)
+        for chunk in self._flight:
+            await asyncio.wait([chunk.future])
+            chunk.future.exception()  # seen, so that asyncio does not log it
 
     async def _publish_alone(self, data: bytes) -> None:
         """Send one chunk and wait until it is stored.
@@ -165,7 +170,8 @@ class Upload:
         others would find out by waiting, such as that this user may not write here.
         """
         await connected(self._js.bus)
-        self._place(await self._js.publish(self._subject, data))
+        publishing = self._js.publish(self._subject, data)
+        self._place(await finished(publishing, self._js.timeout))
 
     async def _publish(self, data: bytes) -> None:
         """Send one chunk behind the others."""
@@ -181,8 +187,9 @@ class Upload:
     async def _confirm(self) -> None:
         """Wait until the first chunk under way is stored in its place."""
         chunk = self._flight[0]
+        await asyncio.wait([chunk.future])  # awaiting it would cancel it, and it is to settle
         try:
-            self._place(await chunk.future)
+            self._place(chunk.future.result())
         except INTERRUPTIONS as error:
             await self._recover(error, deque(chunk.data for chunk in self._flight))
             return
@@ -278,3 +285,22 @@ async def connected(bus: Bus) -> None:
 
 
 _SETTLED = frozenset({Status.CONNECTED, Status.CLOSED})
+
+
+async def finished(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Do something to its end, even if whoever waits for it is cancelled meanwhile.
+
+    It has so many seconds then before it is cancelled, too; the cancellation goes on afterwards.
+    What was stopped half-way would be stored later, behind what was done about it.
+    """
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        late = loop.call_later(seconds, task.cancel)
+        await asyncio.wait([task])
+        late.cancel()
+        raise
+    return task.result()

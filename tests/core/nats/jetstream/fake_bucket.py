@@ -54,7 +54,8 @@ class Bucket:
         published: the subjects that were published on so far.
         faults: asked, with the subject and how often it was published on, for each message: None
             to store it; `silent` to store it without an acknowledgement, `lost` to do neither,
-            `nobody` for no responders; a dict for an error.
+            `nobody` for no responders, `queued` to store it at `work`; a dict for an error.
+        queued: what waits for `work`; the API is answered meanwhile, as by a server.
         answers: asked, with the operation and its JSON, for each request: an answer instead of the
             usual one, b"" for none.
     """
@@ -68,6 +69,7 @@ class Bucket:
         self.faults: Callable[[str, int], Any] = lambda subject, times: None
         self.answers: Callable[[str, Mapping[str, Any]], Any] = lambda operation, body: None
         self.consumers: dict[str, Consumer] = {}
+        self.queued: list[Msg] = []
 
     async def open(self) -> None:
         await self.bus.subscribe(f"$O.{BUCKET}.>", cb=self._store)
@@ -87,10 +89,19 @@ class Bucket:
             self.bus._hub.publish(nobody)
         elif isinstance(fault, dict):
             self.bus.publish(msg.reply, jsonvalue.dumps(fault))
+        elif fault == "queued":
+            self.queued.append(msg)
         elif fault != "lost":
             answer = self.add(msg.subject, msg.data, msg.headers)
             if fault != "silent":
                 self.bus.publish(msg.reply, jsonvalue.dumps(answer))
+
+    def work(self) -> None:
+        """Store what is queued."""
+        queued, self.queued = self.queued, []
+        for msg in queued:
+            answer = self.add(msg.subject, msg.data, msg.headers)
+            self.bus.publish(msg.reply, jsonvalue.dumps(answer))
 
     def add(self, subject: str, data: bytes, headers: Mapping[str, str] = {}) -> dict[str, Any]:
         """Store a message and return its acknowledgement."""

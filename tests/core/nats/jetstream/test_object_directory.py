@@ -19,9 +19,14 @@ from agents_core.nats.jetstream import (
     ObjectMetaOptions,
     object_directory,
 )
-from agents_core.nats.jetstream.errors import ServerFault, StreamNotFound, WrongLastSequence
+from agents_core.nats.jetstream.errors import (
+    ServerFault,
+    StoreFailed,
+    StreamNotFound,
+    WrongLastSequence,
+)
 from agents_core.nats.jetstream.object_directory import ATTEMPTS_MAX, Directory
-from agents_core.nats.jetstream.object_errors import BadObjectMeta
+from agents_core.nats.jetstream.object_errors import BadObjectMeta, ObjectNotFound
 from tests.core.nats.jetstream.fake import set_status
 from tests.core.nats.jetstream.fake_bucket import (
     BUCKET,
@@ -158,6 +163,93 @@ async def test_a_name_is_forgotten_up_to_a_sequence() -> None:
         assert sizes(stream) == []
 
 
+# -- renaming
+
+
+NEW = "$O.b.M.eQ=="
+FULL = error(400, 10077, "maximum bytes exceeded")
+
+
+def to_y(stored: ObjectInfo | None) -> ObjectInfo:
+    assert stored is not None
+    return replace(stored, name="y")
+
+
+def nuids(stream: Bucket, subject: str = "$O.b.M.*") -> list[str]:
+    return [jsonvalue.loads(data)["nuid"] for data in stream.stored(subject)]
+
+
+async def test_an_object_gets_another_name() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        await directory.change("a", add)
+        assert (await directory.rename("a", to_y)).name == "y"
+        assert (nuids(stream, NEW), nuids(stream, META)) == (["n"], [])
+
+
+async def test_the_former_name_is_somebody_elses_at_once() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        await directory.change("a", add)
+        stream.faults = lambda subject, times: "queued" if subject == META else None
+        renaming = asyncio.create_task(directory.rename("a", to_y))
+        while not stream.queued:
+            await asyncio.sleep(0)
+        stream.work()
+        marker = nuids(stream, META)
+        stream.add(META, jsonvalue.dumps(replace(INFO, nuid="other").as_dict()))
+        await renaming
+        assert (nuids(stream, NEW), nuids(stream, META)) == (["n"], [*marker, "other"])
+        assert marker != ["n"]  # nobody who replaces it deletes the object's chunks
+
+
+async def test_the_former_name_is_always_somebody_elses() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        await directory.change("a", add)
+
+        def replaced(subject: str, times: int) -> None:
+            if subject == NEW:
+                other = replace(INFO, nuid=f"{times}")
+                stream.add(META, jsonvalue.dumps(other.as_dict()), {"Nats-Rollup": "sub"})
+
+        stream.faults = replaced
+        with pytest.raises(ObjectNotFound):
+            await directory.rename("a", to_y)
+        assert nuids(stream) == [f"{ATTEMPTS_MAX}"]
+
+
+async def test_the_new_name_is_taken_back_when_the_former_one_stays() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        await directory.change("a", add)
+        stream.faults = lambda subject, times: FULL if subject == META else None
+        with pytest.raises(StoreFailed):
+            await directory.rename("a", to_y)
+        assert (nuids(stream, NEW), nuids(stream, META)) == ([], ["n"])
+
+
+async def test_the_new_name_stays_when_the_former_one_is_gone_in_spite_of_an_error() -> None:
+    async with bucket(timeout=0.03) as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        await directory.change("a", add)
+        failed = iter([error(500, 1, "no idea")])
+
+        def answer(operation: str, body: Mapping[str, Any]) -> Any:
+            looked = operation.startswith("STREAM.MSG.GET") and stream.published[-2:] == [NEW, META]
+            return next(failed, None) if looked else None
+
+        stream.answers = answer
+        stream.faults = lambda subject, times: "silent" if subject == META else None
+        with pytest.raises(ServerFault):
+            await directory.rename("a", to_y)
+        assert nuids(stream, NEW) == ["n"]
+        assert nuids(stream, META) != ["n"]
+
+
+# -- chunks
+
+
 async def test_chunks_are_purged() -> None:
     async with bucket() as (store, stream):
         directory = Directory(store._js, BUCKET)
@@ -196,17 +288,27 @@ async def test_chunks_that_can_not_be_purged(caplog: pytest.LogCaptureFixture) -
         await directory.purge_chunks(INFO)
 
 
-@pytest.mark.parametrize("may_be_stored", [False, True])
-async def test_what_is_left_of_a_put_that_failed(may_be_stored: bool) -> None:
+@pytest.mark.parametrize("former", [None, replace(INFO, nuid="former")])
+async def test_what_is_left_of_a_put_that_failed(former: ObjectInfo | None) -> None:
     async with bucket() as (store, stream):
         directory = Directory(store._js, BUCKET)
         stream.add(CHUNKS, b"x")
-        await directory.discard(INFO, may_be_stored)
+        await directory.discard(INFO, former)
         assert stream.msgs == {}
         stream.add(CHUNKS, b"x")
         stream.add(META, jsonvalue.dumps(INFO.as_dict()))
-        await directory.discard(replace(INFO, nuid="other"), may_be_stored)
+        await directory.discard(replace(INFO, nuid="other"), former)
         assert len(stream.msgs) == 2
+
+
+async def test_what_is_left_of_a_put_that_came_through_after_all() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        for subject in (CHUNKS, "$O.b.C.former"):
+            stream.add(subject, b"x")
+        stream.add(META, jsonvalue.dumps(INFO.as_dict()))
+        await directory.discard(INFO, replace(INFO, nuid="former"))
+        assert [subject for subject, _ in stream.msgs.values()] == [CHUNKS, META]
 
 
 async def test_what_may_have_been_stored_after_all_is_kept() -> None:
@@ -214,10 +316,10 @@ async def test_what_may_have_been_stored_after_all_is_kept() -> None:
         directory = Directory(store._js, BUCKET)
         stream.add(CHUNKS, b"x")
         stream.answers = lambda operation, body: error(500, 1, "no idea")
-        await directory.discard(INFO, True)
+        await directory.discard(INFO, None)
         stream.answers = lambda operation, body: None
         await directory.change("a", lambda before: INFO)
-        await directory.discard(INFO, True)
+        await directory.discard(INFO, None)
         assert len(stream.msgs) == 2
         with pytest.raises(ServerFault):
             stream.answers = lambda operation, body: error(500, 1, "no idea")

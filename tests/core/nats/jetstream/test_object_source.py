@@ -85,6 +85,20 @@ async def test_what_can_not_be_put(data: Source) -> None:
         await chunks(data, 10)
 
 
+async def test_a_reader_that_has_nothing_yet() -> None:
+    class NonBlocking:
+        def __init__(self) -> None:
+            self._gives = iter([b"abc", None, b"def", b""])
+
+        def read(self, size: int) -> bytes | None:
+            return next(self._gives)
+
+    found = chunks_of(NonBlocking(), 3)
+    assert await anext(found) == b"abc"
+    with pytest.raises(InvalidOption, match="data: it gives NoneType, not bytes"):
+        await anext(found)
+
+
 async def test_the_source_is_left_when_the_chunks_are() -> None:
     left = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -34,10 +34,11 @@ from agents_core.nats.jetstream.object_errors import (
 )
 from agents_core.nats.jetstream.object_info import meta_subject
 from agents_core.nats.jetstream.object_store import CHUNK_BYTES, LINKS_MAX, REPLACED_MAX
-from tests.core.nats.jetstream.fake import set_status
+from tests.core.nats.jetstream.fake import set_status, settle
 from tests.core.nats.jetstream.fake_bucket import STREAM, Bucket, bucket
 
 META = "$O.b.M.YQ=="
+NEW = "$O.b.M.eQ=="
 ALL_CHUNKS = "$O.b.C.>"
 DATA = bytes(range(256)) * 2000
 
@@ -128,6 +129,38 @@ async def test_a_put_that_fails_leaves_nothing(error: BaseException) -> None:
             await store.put("a", failing(error))
         assert stream.stored(ALL_CHUNKS) == [b"former"]
         assert (await store.get("a")).info.nuid == former.nuid
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+async def test_a_put_that_is_cancelled_deletes_what_is_still_under_way(number: int) -> None:
+    """The server answers the API at once, while what is published waits for its turn."""
+    async with bucket() as (store, stream):
+        stream.faults = lambda subject, times: "queued" if times >= number else None
+        put = asyncio.create_task(store.put("a", DATA))
+        while not stream.queued:
+            await asyncio.sleep(0)
+        put.cancel()
+        await settle(stream.bus)
+        stream.work()
+        with pytest.raises(asyncio.CancelledError):
+            await put
+        assert stream.msgs == {}
+
+
+async def test_a_put_that_is_cancelled_at_its_end_is_done() -> None:
+    async with bucket() as (store, stream):
+        await store.put("a", b"former")
+        stream.faults = lambda subject, times: "queued" if subject == META else None
+        put = asyncio.create_task(store.put("a", b"new"))
+        while not stream.queued:
+            await asyncio.sleep(0)
+        put.cancel()
+        await settle(stream.bus)
+        stream.work()
+        with pytest.raises(asyncio.CancelledError):
+            await put
+        assert (await store.get("a")).data == b"new"
+        assert stream.stored(ALL_CHUNKS) == [b"new"]
 
 
 async def test_the_answer_for_the_meta_never_comes() -> None:
@@ -233,6 +266,22 @@ async def test_an_object_is_deleted() -> None:
         assert (await store.delete("a")).deleted
 
 
+async def test_a_delete_that_is_cancelled_leaves_nothing_half_way() -> None:
+    async with bucket() as (store, stream):
+        await store.put("a", DATA)
+        stream.faults = lambda subject, times: "queued"
+        deleting = asyncio.create_task(store.delete("a"))
+        while not stream.queued:
+            await asyncio.sleep(0)
+        deleting.cancel()
+        await settle(stream.bus)
+        stream.work()
+        with pytest.raises(asyncio.CancelledError):
+            await deleting
+        assert (await store.get_info("a", show_deleted=True)).deleted
+        assert stream.stored(ALL_CHUNKS) == []
+
+
 async def test_its_meta_is_changed() -> None:
     async with bucket() as (store, stream):
         put = await store.put("a", b"x", ObjectMeta(description="d", metadata={"k": "v"}))
@@ -252,6 +301,67 @@ async def test_its_meta_is_changed() -> None:
             for target in ("a", "b", "c"):
                 with pytest.raises(ObjectNotFound):
                     await store.update_meta(name, ObjectMeta(target))
+
+
+async def renamed_while(
+    store: ObjectStore,
+    stream: Bucket,
+    work: Callable[[asyncio.Task[ObjectInfo]], Awaitable[object]],
+) -> asyncio.Task[ObjectInfo]:
+    """Rename a to y, and do something while the new name is being stored."""
+    stream.faults = lambda subject, times: "queued" if subject == NEW and times == 1 else None
+    renaming = asyncio.create_task(store.update_meta("a", ObjectMeta("y")))
+    while not stream.queued:
+        await asyncio.sleep(0)
+    await work(renaming)
+    stream.work()
+    await asyncio.wait([renaming])
+    return renaming
+
+
+async def test_an_object_is_replaced_while_it_is_renamed() -> None:
+    async with bucket() as (store, stream):
+        await store.put("a", b"x")
+        renaming = await renamed_while(store, stream, lambda _: store.put("a", b"new"))
+        assert renaming.result().name == "y"
+        assert (await store.get("y")).data == b"new"
+        assert [info.name for info in await store.list(ignore_deletes=False)] == ["y"]
+        assert stream.stored(ALL_CHUNKS) == [b"new"]
+
+
+async def test_an_object_is_deleted_while_it_is_renamed() -> None:
+    async with bucket() as (store, stream):
+        await store.put("a", b"x")
+        renaming = await renamed_while(store, stream, lambda _: store.delete("a"))
+        with pytest.raises(ObjectDeleted):
+            renaming.result()
+        assert [info.name for info in await store.list(ignore_deletes=False)] == ["a"]
+        assert stream.stored(ALL_CHUNKS) == []
+
+
+async def test_an_object_is_renamed_twice_at_once() -> None:
+    async with bucket() as (store, stream):
+        await store.put("a", b"x")
+        other = ObjectMeta("z")
+        renaming = await renamed_while(store, stream, lambda _: store.update_meta("a", other))
+        with pytest.raises(ObjectNotFound):
+            renaming.result()
+        assert [info.name for info in await store.list(ignore_deletes=False)] == ["z"]
+        assert (await store.get("z")).data == b"x"
+
+
+async def test_a_rename_that_is_cancelled_leaves_nothing_half_way() -> None:
+    async with bucket() as (store, stream):
+        await store.put("a", b"x")
+
+        async def cancel(renaming: asyncio.Task[ObjectInfo]) -> None:
+            renaming.cancel()
+            await settle(stream.bus)
+
+        renaming = await renamed_while(store, stream, cancel)
+        assert renaming.cancelled()
+        assert [info.name for info in await store.list(ignore_deletes=False)] == ["y"]
+        assert (await store.get("y")).data == b"x"
 
 
 async def test_links() -> None:

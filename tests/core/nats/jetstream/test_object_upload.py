@@ -25,6 +25,7 @@ from agents_core.nats.jetstream.object_upload import (
     WINDOW_CHUNKS_FIRST,
     Upload,
     connected,
+    finished,
 )
 from tests.core.nats.jetstream.fake import set_status, settle
 from tests.core.nats.jetstream.fake_bucket import (
@@ -345,6 +346,37 @@ async def test_a_connection_is_waited_for() -> None:
         waiting = asyncio.create_task(connected(bus))
     with pytest.raises(ConnectionClosed):
         await waiting
+
+
+async def test_something_is_done_to_its_end() -> None:
+    async def work(end: asyncio.Future[str]) -> str:
+        return await end
+
+    async def begin() -> tuple[asyncio.Future[str], asyncio.Task[str]]:
+        end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(finished(work(end), 0.01))
+        await settle(LocalBus())
+        return end, task
+
+    end, task = await begin()
+    end.set_result("done")
+    assert await task == "done"
+    end, task = await begin()
+    end.set_exception(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        await task
+    end, task = await begin()
+    task.cancel()
+    await settle(LocalBus())
+    assert not task.done()
+    end.set_exception(ZeroDivisionError())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    end, task = await begin()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert end.cancelled()
 
 
 async def test_nothing_is_listened_to_afterwards() -> None:
