@@ -6,10 +6,13 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 
-from agents_core.errors import OutboundBufferFull
+from agents_core.errors import CallbackCancelled, OutboundBufferFull
 
 RUNNING_MAX = 1000
 """Async callbacks under way at once; one that hangs must not collect the errors of a whole day."""
+
+RAISED = (Exception, asyncio.CancelledError)
+"""What a callback may raise: it may wait for something that somebody else cancels."""
 
 
 class Callbacks:
@@ -27,7 +30,7 @@ class Callbacks:
             return
         try:
             result = callback(*args)
-        except Exception as error:
+        except RAISED as error:
             _unhandled(error)
             return
         if inspect.isawaitable(result):
@@ -56,6 +59,27 @@ class Callbacks:
         for future in self._running:
             if future is not me:
                 future.cancel()
+
+
+def failure(error: BaseException) -> Exception:
+    """What to report of what a plain callback raised, one of `RAISED`."""
+    if isinstance(error, Exception):
+        return error
+    cancelled = CallbackCancelled()
+    cancelled.__cause__ = error
+    return cancelled
+
+
+def awaited_failure(error: BaseException) -> Exception:
+    """The same of an async one.
+
+    Raises:
+        CancelledError: it is the task which awaits it that is being cancelled.
+    """
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise error
+    return failure(error)
 
 
 def _unhandled(error: BaseException) -> None:

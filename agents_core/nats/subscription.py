@@ -27,6 +27,7 @@ from agents_core.errors import (
     SlowConsumer,
     Unsupported,
 )
+from agents_core.nats.callbacks import RAISED, awaited_failure, failure
 from agents_core.nats.msg import Msg
 from agents_core.nats.waiters import Waiters
 
@@ -148,8 +149,8 @@ class Subscription:
         for msg in rest:
             try:
                 take_in(msg)
-            except Exception as error:  # a user's callback must not take the connection with it
-                self._on_error(error)
+            except RAISED as error:  # a user's callback must not take the connection with it
+                self._on_error(failure(error))
             if self._ends:  # one look for both, as every message pays for it
                 if self.received == self.max_msgs:
                     self.finish()  # the sender has ended it by itself
@@ -223,8 +224,8 @@ class Subscription:
             while self._pending:
                 try:
                     await callback(self._take())
-                except Exception as error:  # as in `deliver`
-                    self._on_error(error)
+                except RAISED as error:  # as in `deliver`
+                    self._on_error(awaited_failure(error))
                 count += 1
                 if count % FAIR_MSGS == 0:
                     await asyncio.sleep(0)

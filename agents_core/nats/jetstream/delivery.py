@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias, cast
 
 from agents_core.errors import AgentsError
+from agents_core.nats.callbacks import RAISED, awaited_failure, failure
 from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.subscription import FAIR_MSGS
 from agents_core.nats.waiters import Waiters
@@ -65,8 +66,8 @@ class Delivery:
         if self._plain is not None:
             try:
                 self._plain(msg)
-            except Exception as error:  # a user's callback must not take the connection with it
-                self._report(error)
+            except RAISED as error:  # a user's callback must not take the connection with it
+                self._report(failure(error))
             self._taken(msg)
             return
         self._held.append(msg)
@@ -117,8 +118,8 @@ class Delivery:
             async for msg in self:
                 try:
                     await callback(msg)
-                except Exception as error:  # as in `put`
-                    self._report(error)
+                except RAISED as error:  # as in `put`
+                    self._report(awaited_failure(error))
         except AgentsError:
             pass  # what ended it; `wait` raises it
 

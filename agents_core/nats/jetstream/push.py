@@ -11,7 +11,7 @@ from typing import Any, Self
 from agents_core.bus import PENDING_BYTES_LIMIT, Status, Subscription
 from agents_core.errors import AgentsError, ConnectionClosed, NotConnected
 from agents_core.nats import backoff
-from agents_core.nats.callbacks import Callbacks
+from agents_core.nats.callbacks import RAISED, Callbacks, awaited_failure, failure
 from agents_core.nats.jetstream.consume import PAUSE_S_MAX
 from agents_core.nats.jetstream.consumer import AckPolicy, ConsumerConfig, ConsumerInfo
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
@@ -193,8 +193,8 @@ class PushSubscription:
         try:
             self._cb(accepted)
             self._ack(accepted)
-        except Exception as error:  # it is delivered again
-            self._report(error)
+        except RAISED as error:  # it is delivered again
+            self._report(failure(error))
 
     async def _call_async(self, msg: Msg) -> None:
         """Hand a message to an async callback."""
@@ -203,8 +203,8 @@ class PushSubscription:
         try:
             await self._cb(accepted)
             self._ack(accepted)
-        except Exception as error:  # as above
-            self._report(error)
+        except RAISED as error:  # as above
+            self._report(awaited_failure(error))
 
     def _ack(self, msg: JSMsg) -> None:
         if self._acks and not msg.is_acked:

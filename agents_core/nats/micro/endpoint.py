@@ -10,6 +10,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, cast
 
 from agents_core.errors import AgentsError, ServiceError
+from agents_core.nats.callbacks import RAISED, awaited_failure
 from agents_core.nats.micro.request import UNEXPECTED, Handler, Request, is_code
 from agents_core.nats.micro.responses import EndpointInfo, EndpointStats
 from agents_core.nats.msg import Msg
@@ -77,8 +78,8 @@ class Endpoint:
         began = perf_counter_ns()
         try:
             yield request
-        except Exception as error:
-            self._answer_for(request, error)
+        except RAISED as error:
+            self._answer_for(request, awaited_failure(error))
         self._requests += 1
         self._time += perf_counter_ns() - began
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agents_core.errors import (
+    CallbackCancelled,
     ConnectionClosed,
     NotConnected,
     PermissionsViolation,
@@ -17,7 +18,7 @@ from agents_core.errors import (
 )
 from agents_core.nats.msg import Msg
 from agents_core.nats.subscription import FAIR_MSGS, STATUS_BYTES_MAX, STATUS_MSGS_MAX
-from tests.core.nats.scripted import Source, until
+from tests.core.nats.scripted import Source, cancelled, until
 
 
 async def test_next_msg_takes_what_is_pending_and_waits_for_what_is_not() -> None:
@@ -149,6 +150,40 @@ async def test_async_callbacks_run_in_order_and_what_they_raise_is_reported() ->
     await source.subscription.drain()
     assert seen == [b"1", b"2", b"3"]
     assert [type(error) for error in source.errors] == [ValueError] * 3
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+async def test_what_a_callback_waits_for_may_be_cancelled(is_async: bool) -> None:
+    seen: list[bytes] = []
+
+    def plain(msg: Msg) -> None:
+        seen.append(msg.data)
+        cancelled().result()
+
+    async def later(msg: Msg) -> None:
+        seen.append(msg.data)
+        await cancelled()
+
+    source = Source(later if is_async else plain)
+    source.deliver(b"1", b"2")
+    await source.subscription.drain()
+    assert seen == [b"1", b"2"]
+    assert [type(error) for error in source.errors] == [CallbackCancelled] * 2
+
+
+async def test_an_async_callback_that_is_stopped_is_not_reported() -> None:
+    began = asyncio.Event()
+
+    async def callback(_: Msg) -> None:
+        began.set()
+        await asyncio.sleep(20)
+
+    source = Source(callback)
+    source.deliver(b"1", b"2")
+    await began.wait()
+    source.subscription.stop()
+    await source.subscription.handled()
+    assert (source.subscription.pending_msgs, source.errors) == (1, [])
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from agents_core.errors import CallbackCancelled
 from agents_core.nats.jetstream import JSMsg
 from agents_core.nats.jetstream.delivery import Delivery
 from agents_core.nats.jetstream.errors import JetStreamError, NoHeartbeat
 from agents_core.nats.msg import Msg
 from agents_core.nats.subscription import FAIR_MSGS
+from tests.core.nats.scripted import cancelled
 
 
 class Hands:
@@ -155,6 +157,19 @@ async def test_an_async_callback_is_called_in_order() -> None:
     await hands.delivery.wait()
     assert seen == hands.taken == [b"1", b"2", b"3"]
     assert [type(error) for error in hands.errors] == [ValueError]
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+async def test_what_a_callback_waits_for_may_be_cancelled(is_async: bool) -> None:
+    async def later(_: JSMsg) -> None:
+        await cancelled()
+
+    hands = Hands(later if is_async else lambda _: cancelled().result())
+    hands.put(b"1", b"2")
+    hands.delivery.end()
+    await hands.delivery.wait()
+    assert hands.taken == [b"1", b"2"]
+    assert [type(error) for error in hands.errors] == [CallbackCancelled] * 2
 
 
 async def test_an_async_callback_and_an_error() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agents_core.bus import Status
-from agents_core.errors import ConnectionClosed, NotConnected, OutboundBufferFull
+from agents_core.errors import CallbackCancelled, ConnectionClosed, NotConnected, OutboundBufferFull
 from agents_core.nats.jetstream import (
     AckPolicy,
     ConsumerConfig,
@@ -41,6 +41,7 @@ from tests.core.nats.jetstream.fake import (
     set_status,
     settle,
 )
+from tests.core.nats.scripted import cancelled
 
 TO = "to.me"
 THERE = {**CONSUMER, "config": {"deliver_subject": TO}}
@@ -205,6 +206,19 @@ async def test_callbacks_after_which_nothing_is_acknowledged(options: dict[str, 
         answers = await Answers.to(it.server, "$JS.ACK.>")
         await it.deliver(1)
         assert (len(seen), answers) == (1, [])
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+async def test_what_a_callback_waits_for_may_be_cancelled(is_async: bool) -> None:
+    async def later(_: JSMsg) -> None:
+        await cancelled()
+
+    async with reader(later if is_async else lambda _: cancelled().result()) as it:
+        answers = await Answers.to(it.server, "$JS.ACK.>")
+        await it.deliver(1, 2)
+        await settle(it.js.bus)
+        assert [type(error) for error in it.errors] == [CallbackCancelled] * 2
+        assert answers == []
 
 
 async def test_what_somebody_else_publishes_there() -> None:

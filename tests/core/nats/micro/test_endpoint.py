@@ -15,6 +15,7 @@ from agents_core.nats.micro.endpoint import Endpoint
 from agents_core.nats.micro.request import Request, error_of
 from agents_core.nats.micro.responses import EndpointInfo
 from agents_core.nats.msg import Msg
+from tests.core.nats.scripted import cancelled
 
 
 @asynccontextmanager
@@ -100,6 +101,20 @@ async def test_an_error_given_as_the_answer_counts_too_and_reset_forgets_it() ->
         stats = found.stats()
         assert (stats.num_requests, stats.num_errors, stats.last_error) == (0, 0, "")
         assert (stats.processing_time, stats.average_processing_time) == (0, 0)
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "coroutine"])
+async def test_what_a_handler_waits_for_may_be_cancelled(is_async: bool) -> None:
+    async def later(_: Request) -> None:
+        await cancelled()
+
+    async with endpoint(later if is_async else lambda _: cancelled().result()) as (found, bus):
+        for _ in range(2):
+            answer = error_of(await bus.request("a.b", timeout=5))
+            assert answer is not None
+            assert answer.code == "500"
+        await found.drain()
+        assert (found.stats().num_requests, found.stats().num_errors) == (2, 2)
 
 
 async def test_a_handler_that_raises_where_nobody_waits() -> None:
