@@ -168,7 +168,7 @@ class Subscription:
         if self._cb is None:
             if self._waiters:
                 self._waiters.wake()
-        elif self._runner is None:
+        elif self._runner is None or self._runner.done():
             self._runner = asyncio.get_running_loop().create_task(self._run())
 
     def _fits(self, size: int, more_msgs: int = 0, more_bytes: int = 0) -> bool:
@@ -218,19 +218,17 @@ class Subscription:
 
     async def _run(self) -> None:
         """Call an async callback for each pending message, in order; ends when there is none."""
+        self._runner = asyncio.current_task()  # which an eager task is before anybody holds it
         callback = cast("Callable[[Msg], Awaitable[object]]", self._cb)
         count = 0
-        try:
-            while self._pending:
-                try:
-                    await callback(self._take())
-                except RAISED as error:  # as in `deliver`
-                    self._on_error(awaited_failure(error))
-                count += 1
-                if count % FAIR_MSGS == 0:
-                    await asyncio.sleep(0)
-        finally:
-            self._runner = None
+        while self._pending:
+            try:
+                await callback(self._take())
+            except RAISED as error:  # as in `deliver`
+                self._on_error(awaited_failure(error))
+            count += 1
+            if count % FAIR_MSGS == 0:
+                await asyncio.sleep(0)
 
     async def next_msg(self, timeout: float | None = 1.0) -> Msg:
         """The next message; several callers are served in turn.

@@ -20,6 +20,9 @@ from agents_core.nats.msg import Msg
 from agents_core.nats.subscription import FAIR_MSGS, STATUS_BYTES_MAX, STATUS_MSGS_MAX
 from tests.core.nats.scripted import Source, cancelled, until
 
+FACTORIES = [None, getattr(asyncio, "eager_task_factory", None)]
+"""How tasks are made: by default they begin later; since Python 3.12 they may begin at once."""
+
 
 async def test_next_msg_takes_what_is_pending_and_waits_for_what_is_not() -> None:
     source = Source()
@@ -169,6 +172,23 @@ async def test_what_a_callback_waits_for_may_be_cancelled(is_async: bool) -> Non
     await source.subscription.drain()
     assert seen == [b"1", b"2"]
     assert [type(error) for error in source.errors] == [CallbackCancelled] * 2
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+async def test_async_callbacks_go_on_whenever_their_task_begins(factory: Any) -> None:
+    asyncio.get_running_loop().set_task_factory(factory)
+    seen: list[bytes] = []
+
+    async def callback(msg: Msg) -> None:
+        if msg.data == b"3":
+            source.deliver(b"4")
+        seen.append(msg.data)
+
+    source = Source(callback)
+    for payload in (b"1", b"2", b"3"):
+        source.deliver(payload)
+        await source.subscription.handled()
+    assert seen == [b"1", b"2", b"3", b"4"]
 
 
 async def test_an_async_callback_that_is_stopped_is_not_reported() -> None:
