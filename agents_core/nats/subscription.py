@@ -6,7 +6,6 @@ Counts, bounds, and hands over what arrives. The same class serves every bus.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from agents_core.errors import (
     SlowConsumer,
     Unsupported,
 )
-from agents_core.nats.callbacks import RAISED, awaited_failure, failure
+from agents_core.nats.callbacks import RAISED, awaited_failure, check_result, failure, is_async
 from agents_core.nats.msg import Msg
 from agents_core.nats.waiters import Waiters
 
@@ -77,6 +76,9 @@ class Subscription:
         flush: the bus's barrier, for `drain`.
         on_error: told about a slow consumer and about what a callback raises.
         stats: the bus's counters; dropped messages are counted there too.
+
+    Raises:
+        Unsupported: the callback can't be called.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class Subscription:
         self.dropped = 0
         self.error: AgentsError | None = None
         self._cb = cb
-        inline = cb is not None and not inspect.iscoroutinefunction(cb)
+        inline = cb is not None and not is_async(cb)
         self._take_in = cast("Callable[[Msg], object]", cb) if inline else self._keep
         self._msgs_limit = bounds.pending_msgs_limit
         self._bytes_limit = bounds.pending_bytes_limit
@@ -144,18 +146,23 @@ class Subscription:
         if self._ended:
             return
         self._arrived += len(msgs)
-        take_in, rest = self._take_in, iter(msgs)
+        take_in, rest, result = self._take_in, iter(msgs), None
         self._rest = rest
         for msg in rest:
             try:
-                take_in(msg)
+                result = take_in(msg)
             except RAISED as error:  # a user's callback must not take the connection with it
                 self._on_error(failure(error))
             if self._ends:  # one look for both, as every message pays for it
                 if self.received == self.max_msgs:
                     self.finish()  # the sender has ended it by itself
                 if self._ended:
-                    return
+                    break
+        if result is not None:  # of the last one: to look at each would cost them all
+            try:
+                check_result(result)
+            except Unsupported as error:
+                self._on_error(error)
 
     def _keep(self, msg: Msg) -> None:
         size = len(msg.data) + len(msg.raw_headers)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias, cast
 
 from agents_core.errors import AgentsError
-from agents_core.nats.callbacks import RAISED, awaited_failure, failure
+from agents_core.nats.callbacks import RAISED, awaited_failure, check_result, failure, is_async
 from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.subscription import FAIR_MSGS
 from agents_core.nats.waiters import Waiters
@@ -31,6 +30,9 @@ class Delivery:
 
     Attributes:
         error: what ended it; None for an end that was asked for.
+
+    Raises:
+        Unsupported: the callback can't be called.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Delivery:
     ) -> None:
         self.error: AgentsError | None = None
         self._cb = cb
-        self._plain = cb if cb is not None and not inspect.iscoroutinefunction(cb) else None
+        self._plain = cb if cb is not None and not is_async(cb) else None
         self._taken, self._report = taken, report
         self._held: deque[JSMsg] = deque()
         self._waiters = Waiters()
@@ -65,7 +67,7 @@ class Delivery:
         """One message has arrived."""
         if self._plain is not None:
             try:
-                self._plain(msg)
+                check_result(self._plain(msg))
             except RAISED as error:  # a user's callback must not take the connection with it
                 self._report(failure(error))
             self._taken(msg)

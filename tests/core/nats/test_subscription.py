@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
 import pytest
@@ -172,6 +173,56 @@ async def test_what_a_callback_waits_for_may_be_cancelled(is_async: bool) -> Non
     await source.subscription.drain()
     assert seen == [b"1", b"2"]
     assert [type(error) for error in source.errors] == [CallbackCancelled] * 2
+
+
+class Handler:
+    """An object that is called like a coroutine function."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+
+    async def __call__(self, msg: Msg) -> None:
+        await asyncio.sleep(0)
+        self.seen.append(msg.data)
+
+
+async def test_an_object_may_be_an_async_callback() -> None:
+    handler = Handler()
+    source = Source(handler)
+    source.deliver(b"1", b"2")
+    await source.subscription.drain()
+    assert (handler.seen, source.errors) == ([b"1", b"2"], [])
+
+
+async def test_a_coroutine_that_nobody_awaits_is_reported() -> None:
+    handler = Handler()
+    source = Source(lambda msg: handler(msg) or None, max_msgs=2)
+    source.deliver(b"1")
+    source.deliver(b"2")  # also of the last one, behind which it has ended
+    await source.subscription.drain()
+    assert handler.seen == []
+    assert [type(error) for error in source.errors] == [Unsupported] * 2
+    assert "give a coroutine function" in str(source.errors[0])
+
+
+async def test_a_plain_callback_may_begin_a_task() -> None:
+    handler = Handler()
+    tasks: list[asyncio.Task[None]] = []
+
+    @functools.wraps(handler.__call__)
+    def begin(msg: Msg) -> asyncio.Task[None]:
+        tasks.append(asyncio.create_task(handler(msg)))
+        return tasks[-1]
+
+    source = Source(begin)
+    source.deliver(b"1", b"2")
+    await asyncio.gather(*tasks)
+    assert (handler.seen, source.errors) == ([b"1", b"2"], [])
+
+
+async def test_what_can_not_be_called_is_no_callback() -> None:
+    with pytest.raises(Unsupported, match=r"a str as a callback.*a function, plain or async"):
+        Source("x")
 
 
 @pytest.mark.parametrize("factory", FACTORIES)

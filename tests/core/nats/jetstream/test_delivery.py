@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from agents_core.errors import CallbackCancelled
+from agents_core.errors import CallbackCancelled, Unsupported
 from agents_core.nats.jetstream import JSMsg
 from agents_core.nats.jetstream.delivery import Delivery
 from agents_core.nats.jetstream.errors import JetStreamError, NoHeartbeat
@@ -170,6 +170,25 @@ async def test_what_a_callback_waits_for_may_be_cancelled(is_async: bool) -> Non
     await hands.delivery.wait()
     assert hands.taken == [b"1", b"2"]
     assert [type(error) for error in hands.errors] == [CallbackCancelled] * 2
+
+
+async def test_an_object_may_be_an_async_callback() -> None:
+    class Take:
+        seen: ClassVar[list[bytes]] = []
+
+        async def __call__(self, msg: JSMsg) -> None:
+            self.seen.append(msg.data)
+
+    take = Take()
+    hands = Hands(take)
+    hands.put(b"1", b"2")
+    hands.delivery.end()
+    await hands.delivery.wait()
+    assert take.seen == [b"1", b"2"]
+    plain = Hands(lambda msg: take(msg) or None)
+    plain.put(b"3")
+    assert take.seen == [b"1", b"2"]
+    assert [type(error) for error in plain.errors] == [Unsupported]
 
 
 async def test_an_async_callback_and_an_error() -> None:

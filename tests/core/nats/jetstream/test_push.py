@@ -6,12 +6,18 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from agents_core.bus import Status
-from agents_core.errors import CallbackCancelled, ConnectionClosed, NotConnected, OutboundBufferFull
+from agents_core.errors import (
+    CallbackCancelled,
+    ConnectionClosed,
+    NotConnected,
+    OutboundBufferFull,
+    Unsupported,
+)
 from agents_core.nats.jetstream import (
     AckPolicy,
     ConsumerConfig,
@@ -219,6 +225,28 @@ async def test_what_a_callback_waits_for_may_be_cancelled(is_async: bool) -> Non
         await settle(it.js.bus)
         assert [type(error) for error in it.errors] == [CallbackCancelled] * 2
         assert answers == []
+
+
+async def test_only_what_was_handled_is_acknowledged() -> None:
+    class Take:
+        seen: ClassVar[list[bytes]] = []
+
+        async def __call__(self, msg: JSMsg) -> None:
+            await asyncio.sleep(0)
+            self.seen.append(msg.data)
+
+    take = Take()
+    async with reader(take) as it:
+        answers = await Answers.to(it.server, "$JS.ACK.>")
+        await it.deliver(1)
+        await settle(it.js.bus)
+        assert (take.seen, [data for _, data in answers]) == ([b"1"], [b"+ACK"])
+    async with reader(lambda msg: take(msg) or None) as it:
+        answers = await Answers.to(it.server, "$JS.ACK.>")
+        await it.deliver(2)
+        await settle(it.js.bus)
+        assert (take.seen, answers) == ([b"1"], [])
+        assert [type(error) for error in it.errors] == [Unsupported]
 
 
 async def test_what_somebody_else_publishes_there() -> None:
