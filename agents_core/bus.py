@@ -123,7 +123,7 @@ class Subscription(Protocol):
         ...
 
     def __aiter__(self) -> AsyncIterator[Msg]:
-        """Messages until the subscription ends."""
+        """Messages until the subscription ends; who gives up waiting for one may go on."""
         ...
 
     @property

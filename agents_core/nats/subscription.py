@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from operator import length_hint
-from typing import cast, get_args
+from typing import Self, cast, get_args
 
 from agents_core.bus import (
     PENDING_BYTES_LIMIT,
@@ -218,10 +218,14 @@ class Subscription:
     def _take(self) -> Msg:
         msg = self._pending.popleft()
         self._pending_bytes -= len(msg.data) + len(msg.raw_headers)
-        if self._slow:  # the episode is over when the reader has caught up with half of it
-            half = len(self._pending) * 2 <= self._msgs_limit
-            self._slow = not (half and self._pending_bytes * 2 <= self._bytes_limit)
+        if self._slow:
+            self._catch_up()
         return msg
+
+    def _catch_up(self) -> None:
+        """The episode is over when the reader has caught up with half of it."""
+        half = len(self._pending) * 2 <= self._msgs_limit
+        self._slow = not (half and self._pending_bytes * 2 <= self._bytes_limit)
 
     async def _run(self) -> None:
         """Call an async callback for each pending message, in order; ends when there is none."""
@@ -264,19 +268,32 @@ class Subscription:
             raise self.error or ConnectionClosed()
         return self._waiters.wait()
 
-    async def __aiter__(self) -> AsyncIterator[Msg]:
-        """Messages until the subscription ends; those pending are delivered first."""
-        count = 0
-        while True:
-            while self._pending:
-                yield self._take()
-                count += 1
-                if count % FAIR_MSGS == 0:
-                    await asyncio.sleep(0)
+    def __aiter__(self) -> Self:
+        """Messages until the subscription ends; those pending are delivered first.
+
+        No generator: that would be over when somebody gives up waiting for the next one.
+        """
+        return self
+
+    async def __anext__(self) -> Msg:
+        pending = self._pending
+        if not len(pending) % FAIR_MSGS:  # once in so many, and when there is none
+            await self._pause()
+        msg = pending.popleft()  # as `_take`, which to call would take as long as to do it
+        self._pending_bytes -= len(msg.data) + len(msg.raw_headers)
+        if self._slow:
+            self._catch_up()
+        return msg
+
+    async def _pause(self) -> None:
+        """Give everybody a turn, and go on when there is a message."""
+        if self._pending:
+            await asyncio.sleep(0)
+        while not self._pending:
             try:
                 await self._wait()
             except ConnectionClosed:
-                return
+                raise StopAsyncIteration from None
 
     async def unsubscribe(self, limit: int = 0) -> None:
         """End now, or when `limit` messages have arrived since the subscription began."""

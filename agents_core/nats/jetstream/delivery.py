@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeAlias, cast
+from collections.abc import Awaitable, Callable
+from typing import Self, TypeAlias, cast
 
 from agents_core.errors import AgentsError
 from agents_core.nats.callbacks import RAISED, awaited_failure, check_result, failure, is_async
@@ -47,6 +47,7 @@ class Delivery:
         self._taken, self._report = taken, report
         self._held: deque[JSMsg] = deque()
         self._waiters = Waiters()
+        self._in_a_row = 0
         self._ended = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
 
@@ -76,26 +77,22 @@ class Delivery:
         if self._waiters:
             self._waiters.wake()
 
-    async def __aiter__(self) -> AsyncIterator[JSMsg]:
+    def __aiter__(self) -> Self:
         """Messages until it ends; those that are here come first.
 
         Raises:
             AgentsError: what ended it, unless that was asked for.
         """
-        held, count = self._held, 0
-        while True:
-            while held:
-                msg = held.popleft()
-                self._taken(msg)
-                yield msg
-                count += 1
-                if count % FAIR_MSGS == 0:
-                    await asyncio.sleep(0)
-            if self.ended:
-                if self.error is not None:
-                    raise self.error
-                return
-            await self._waiters.wait()
+        return self
+
+    async def __anext__(self) -> JSMsg:
+        if self._in_a_row == FAIR_MSGS:
+            self._in_a_row = 0
+            await asyncio.sleep(0)
+        self._in_a_row += 1
+        if (msg := await self.take()) is None:
+            raise StopAsyncIteration
+        return msg
 
     async def take(self) -> JSMsg | None:
         """The next message, or None when it has ended.

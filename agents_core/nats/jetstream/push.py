@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, Self
 
 from agents_core.bus import PENDING_BYTES_LIMIT, Callback, Status, Subscription
@@ -187,15 +187,19 @@ class PushSubscription:
         except TimeoutError:
             raise FetchTimeout(self.consumer, timeout or 0.0) from None
 
-    async def __aiter__(self) -> AsyncIterator[JSMsg]:
+    def __aiter__(self) -> Self:
         """Messages until it ends; those pending are delivered first.
 
         Raises:
             AgentsError: what ended it, unless that was asked for.
         """
+        return self
+
+    async def __anext__(self) -> JSMsg:
         async for msg in self._subscription:
             if (accepted := self._accept(msg)) is not None:
-                yield accepted
+                return accepted
+        raise StopAsyncIteration
 
     def _call_plain(self, msg: Msg) -> None:
         """Hand a message to a plain callback."""

@@ -119,6 +119,16 @@ async def test_iteration_and_async_callbacks_give_others_a_turn() -> None:
         assert turns == 1
 
 
+async def test_who_gives_up_waiting_may_go_on_iterating() -> None:
+    source = Source()
+    messages = aiter(source.subscription)
+    for payload in (b"1", b"2"):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(messages), 0.001)
+        source.deliver(payload)
+        assert (await anext(messages)).data == payload
+
+
 async def test_iteration_raises_why_the_subscription_was_refused() -> None:
     source = Source()
     source.subscription.end(PermissionsViolation("no", "subscription", "a"))

@@ -77,6 +77,15 @@ async def test_messages_are_taken_one_by_one_until_the_end() -> None:
         await failed.delivery.take()
 
 
+async def test_who_gives_up_waiting_may_go_on_iterating() -> None:
+    hands = Hands()
+    messages = aiter(hands.delivery)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(anext(messages), 0.001)
+    hands.put(b"1")
+    assert (await anext(messages)).data == b"1"
+
+
 async def test_several_iterations_share_the_messages() -> None:
     hands = Hands()
 

@@ -249,6 +249,15 @@ async def test_only_what_was_handled_is_acknowledged() -> None:
         assert [type(error) for error in it.errors] == [Unsupported]
 
 
+async def test_who_gives_up_waiting_may_go_on_iterating() -> None:
+    async with reader() as it:
+        messages = aiter(it.subscription)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(messages), 0.001)
+        await it.deliver(1)
+        assert (await anext(messages)).data == b"1"
+
+
 async def test_what_somebody_else_publishes_there() -> None:
     seen: list[bytes] = []
     async with reader(lambda msg: seen.append(msg.data)) as it:
