@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 Callback: TypeAlias = "Callable[[Msg], object]"
 """Called with each message. A plain function runs at once, inside the arrival; a coroutine function
-runs in order on the subscription's own task."""
+runs in order on the subscription's own task. An object with `async def __call__` counts as one; a
+plain function must not return a coroutine."""
 
 CHECK_S = 2.0
 """Seconds that a server has to answer when something hints that it may be gone: it is on the way
@@ -122,7 +123,7 @@ class Subscription(Protocol):
         ...
 
     def __aiter__(self) -> AsyncIterator[Msg]:
-        """Messages until the subscription ends."""
+        """Messages until the subscription ends; who gives up waiting for one may go on."""
         ...
 
     @property
@@ -215,7 +216,7 @@ class Bus(Protocol):
 
         Raises:
             InvalidSubject: `subject` or `queue` can't be subscribed to.
-            Unsupported: there is no such policy.
+            Unsupported: there is no such policy, or `cb` can't be called.
             ConnectionClosed: the bus is closed or draining.
         """
         ...

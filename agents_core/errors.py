@@ -15,7 +15,7 @@ browser's `DOMException`, nats-py's own) are translated to these once, where the
     ├── NotConnected              no connection now; it may come back
     ├── ConnectionClosed          closed for good by this side
     ├── OutboundBufferFull, MaxPayloadExceeded, InvalidSubject, InvalidHeader
-    ├── NoResponders, RequestTimeout, SlowConsumer
+    ├── NoResponders, RequestTimeout, SlowConsumer, CallbackCancelled
     ├── ServiceError              a service's answer is an error (ADR-32)
     ├── InvalidService
     ├── Unsupported               this platform can't; says what to do instead
@@ -207,6 +207,13 @@ class SlowConsumer(AgentsError):
     subject: str
     dropped: int
     template: ClassVar[str] = "slow consumer on {subject!r}: {dropped} messages dropped"
+
+
+@dataclass(eq=False)
+class CallbackCancelled(AgentsError):
+    """A callback raised a `CancelledError` that was not meant for it: the `__cause__`."""
+
+    template: ClassVar[str] = "a callback waited for something that was cancelled"
 
 
 @dataclass(eq=False)

@@ -29,6 +29,6 @@ class Listeners(Generic[P]):
         for listener in list(self._listeners.values()):
             try:
                 listener(*args, **kwargs)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
                 context = {"message": "a listener raised", "exception": error}
                 asyncio.get_running_loop().call_exception_handler(context)

@@ -24,6 +24,7 @@ from agents_core.errors import (
     InvalidHeader,
     Unsupported,
 )
+from agents_core.nats.callbacks import RAISED, awaited_failure
 from agents_core.nats.headers import HeadersLike, encode_headers
 from agents_core.nats.nkeys import Signer, decode_seed
 from agents_core.nats.servers import credentials
@@ -188,7 +189,8 @@ async def _value(name: str, option: Any, *args: object) -> Any:
                 found = await found
     except AgentsError:
         raise
-    except Exception as error:
+    except RAISED as raised:
+        error = awaited_failure(raised)
         raise CredentialsUnavailable(name, f"raised {type(error).__name__}") from error
     return found
 

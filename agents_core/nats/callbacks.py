@@ -6,10 +6,15 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 
-from agents_core.errors import OutboundBufferFull
+from agents_core.errors import CallbackCancelled, OutboundBufferFull, Unsupported
 
 RUNNING_MAX = 1000
 """Async callbacks under way at once; one that hangs must not collect the errors of a whole day."""
+
+RAISED = (Exception, asyncio.CancelledError)
+"""What a callback may raise: it may wait for something that somebody else cancels."""
+
+FUNCTION = "a function, plain or async"
 
 
 class Callbacks:
@@ -27,7 +32,7 @@ class Callbacks:
             return
         try:
             result = callback(*args)
-        except Exception as error:
+        except RAISED as error:
             _unhandled(error)
             return
         if inspect.isawaitable(result):
@@ -56,6 +61,54 @@ class Callbacks:
         for future in self._running:
             if future is not me:
                 future.cancel()
+
+
+def is_async(callback: object) -> bool:
+    """Whether it is to be awaited: a coroutine function, or an object that is called like one.
+
+    A plain function around one is plain: many a decorator is there to begin a task. If it does
+    return a coroutine, `check_result` says so.
+
+    Raises:
+        Unsupported: it can't be called.
+    """
+    if not callable(callback):
+        raise Unsupported(f"a {type(callback).__name__} as a callback", f"give {FUNCTION}")
+    call = type(callback).__call__
+    return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(call)
+
+
+def check_result(result: object) -> None:
+    """Look at what a plain callback has returned.
+
+    Raises:
+        Unsupported: a coroutine, which nobody awaits.
+    """
+    if inspect.iscoroutine(result):
+        result.close()
+        instead = "give a coroutine function, as `async def f(msg): await handle(msg)`"
+        raise Unsupported("a coroutine from a plain callback", instead)
+
+
+def failure(error: BaseException) -> Exception:
+    """What to report of what a plain callback raised, one of `RAISED`."""
+    if isinstance(error, Exception):
+        return error
+    cancelled = CallbackCancelled()
+    cancelled.__cause__ = error
+    return cancelled
+
+
+def awaited_failure(error: BaseException) -> Exception:
+    """The same of an async one.
+
+    Raises:
+        CancelledError: it is the task which awaits it that is being cancelled.
+    """
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise error
+    return failure(error)
 
 
 def _unhandled(error: BaseException) -> None:

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from agents_core.errors import AgentsError, TransportError
 from agents_core.nats import backoff
+from agents_core.nats.callbacks import RAISED, awaited_failure, failure
 from agents_core.nats.options import Options
 from agents_core.nats.servers import Server, Servers
 
@@ -143,14 +144,15 @@ class Connector(Generic[T]):
             if chosen.uri in known:
                 return known[chosen.uri], max(0.0, delay)
             raise TransportError(chosen.url, "the handler chose a server that is not in the pool")
-        except Exception as error:  # the user's fault must not end the reconnecting
-            self._on_error(error)
+        except RAISED as error:  # the user's fault must not end the reconnecting
+            self._on_error(failure(error))
             return None
 
     async def _try_or_tell(self, server: Server) -> T | None:
         try:
             return await self._try(server)
-        except Exception as error:  # whoever's fault it is, it must not end the reconnecting
+        except RAISED as raised:  # whoever's fault it is, it must not end the reconnecting
+            error = awaited_failure(raised)
             self._on_error(error)
             self._failed(server, error, self._options.max_reconnect_attempts)
             return None

@@ -41,9 +41,9 @@ class Requests:
     """
 
     def __init__(self, bus: Bus, prefix: str, timers: Timers) -> None:
-        self._bus = bus
+        self.bus = bus
         self._prefix = prefix
-        self._timers = timers
+        self.timers = timers
         self._count = 0
         self._waiting: dict[str, tuple[str, asyncio.Future[Msg], Timer]] = {}
         self._many: dict[Subscription, str] = {}
@@ -57,24 +57,24 @@ class Requests:
         self._check()
         if self.subscription is None:
             async with self._subscribing:
-                self.subscription = self.subscription or await self._bus.subscribe(
+                self.subscription = self.subscription or await self.bus.subscribe(
                     f"{self._prefix}.*", cb=self._reply
                 )
         self._count += 1
         token = str(self._count)
         future: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        timer = self._timers.after(
+        timer = self.timers.after(
             timeout, lambda: self._fail(token, RequestTimeout(subject, timeout))
         )
         self._waiting[token] = subject, future, timer
         try:
-            self._bus.publish(subject, payload, f"{self._prefix}.{token}", headers)
+            self.bus.publish(subject, payload, f"{self._prefix}.{token}", headers)
             return await future
         finally:
             timer.cancel()
             self._waiting.pop(token, None)
 
-    async def request_many(
+    def request_many(
         self,
         subject: str,
         payload: bytes,
@@ -84,51 +84,43 @@ class Requests:
         stall: float | None,
         max_msgs: int,
         sentinel: Callable[[Msg], bool] | None,
-    ) -> AsyncIterator[Msg]:
-        """See `Bus.request_many`.
+    ) -> Answers:
+        """See `Bus.request_many`."""
+        return Answers(
+            self,
+            subject,
+            payload,
+            timeout,
+            headers,
+            stall=stall,
+            max_msgs=max_msgs,
+            sentinel=sentinel,
+        )
 
-        By a subscription of its own: while a client changes its server, a reply may come by the
-        common one twice.
+    async def begin(self, subject: str, max_msgs: int) -> Subscription:
+        """Where the answers to one question come.
+
+        A subscription of its own: while a client changes its server, a reply may come by the common
+        one twice.
         """
         self._check()
-        replies = await self._bus.subscribe(
-            self._bus.new_inbox(), max_msgs=max_msgs, pending_policy="error"
+        replies = await self.bus.subscribe(
+            self.bus.new_inbox(), max_msgs=max_msgs, pending_policy="error"
         )
         self._many[replies] = subject
-        deadline = self._timers.after(timeout, replies.end)
-        stalled = self._timers.after(timeout, replies.end)  # for the first, all the time there is
-        try:
-            self._bus.publish(subject, payload, replies.subject, headers)
-            while (msg := await self._next(replies)) is not None:
-                stalled.cancel()
-                if is_no_responders(msg):
-                    raise NoResponders(subject)
-                if sentinel is not None and sentinel(msg):
-                    return
-                yield msg
-                if stall is not None and 0 < stall < timeout:  # the reader's own time is not ours
-                    stalled = self._timers.after(stall, replies.end)
-        finally:  # nothing here may wait: the reader may have left
-            deadline.cancel()
-            stalled.cancel()
-            del self._many[replies]
-            replies.end()
+        return replies
 
-    async def _next(self, replies: Subscription) -> Msg | None:
-        """The next of them, or None at their end."""
-        try:
-            return await replies.next_msg(None)
-        except ConnectionClosed:
-            if self._bus.status is Status.CLOSED:
-                raise
-            return None
+    def end(self, replies: Subscription) -> None:
+        """No more of these answers are wanted."""
+        del self._many[replies]
+        replies.end()
 
     def _check(self) -> None:
         """Whether one more question may be asked, and its answer can come."""
-        if self._bus.status is Status.CLOSED:
-            raise ConnectionClosed(self._bus.url)
-        if self._bus.status not in {Status.CONNECTED, Status.DRAINING}:
-            raise NotConnected(self._bus.url)
+        if self.bus.status is Status.CLOSED:
+            raise ConnectionClosed(self.bus.url)
+        if self.bus.status not in {Status.CONNECTED, Status.DRAINING}:
+            raise NotConnected(self.bus.url)
         if len(self._waiting) + len(self._many) >= REQUESTS_MAX:
             raise OutboundBufferFull(REQUESTS_MAX, "requests")
 
@@ -172,6 +164,87 @@ class Requests:
     def owns(self, subscription: Subscription) -> bool:
         """Whether answers come by it: it has to stay as long as somebody may ask."""
         return subscription is self.subscription or subscription in self._many
+
+
+class Answers(AsyncIterator[Msg]):
+    """All answers to one question, see `Bus.request_many`.
+
+    No generator: that would be over when somebody gives up waiting for the next one.
+    """
+
+    def __init__(
+        self,
+        requests: Requests,
+        subject: str,
+        payload: bytes,
+        timeout: float,
+        headers: HeadersLike | None,
+        *,
+        stall: float | None,
+        max_msgs: int,
+        sentinel: Callable[[Msg], bool] | None,
+    ) -> None:
+        self._requests, self._bus = requests, requests.bus
+        self._subject, self._payload, self._headers = subject, payload, headers
+        self._timeout, self._max_msgs, self._sentinel = timeout, max_msgs, sentinel
+        self._stall = stall if stall is not None and 0 < stall < timeout else None
+        self._replies: Subscription | None = None  # before the first, and behind the last
+        self._deadline: Timer | None = None
+        self._stalled: Timer | None = None
+        self._answered = self._over = False
+
+    async def __anext__(self) -> Msg:
+        if self._over:
+            raise StopAsyncIteration
+        try:
+            return await self._next(self._replies or await self._ask())
+        except asyncio.CancelledError:  # who gave up may come again
+            raise
+        except BaseException:
+            self._end()
+            raise
+
+    async def _ask(self) -> Subscription:
+        replies = self._replies = await self._requests.begin(self._subject, self._max_msgs)
+        self._deadline = self._requests.timers.after(self._timeout, replies.end)
+        self._bus.publish(self._subject, self._payload, replies.subject, self._headers)
+        return replies
+
+    async def _next(self, replies: Subscription) -> Msg:
+        if self._answered and self._stall is not None:  # the reader's own time is not ours
+            self._stalled = self._requests.timers.after(self._stall, replies.end)
+        self._answered = False
+        try:
+            msg = await replies.next_msg(None)
+        except ConnectionClosed:
+            if self._bus.status is Status.CLOSED:
+                raise
+            raise StopAsyncIteration from None
+        if self._stalled is not None:
+            self._stalled.cancel()
+        if is_no_responders(msg):
+            raise NoResponders(self._subject)
+        if self._sentinel is not None and self._sentinel(msg):
+            raise StopAsyncIteration
+        self._answered = True
+        return msg
+
+    def _end(self) -> None:
+        """Nothing here may wait: the reader may have left."""
+        self._over = True
+        for timer in (self._deadline, self._stalled):
+            if timer is not None:
+                timer.cancel()
+        replies, self._replies = self._replies, None
+        if replies is not None:
+            self._requests.end(replies)
+
+    async def aclose(self) -> None:
+        """Break off now, as with a generator; who drops it breaks off as well."""
+        self._end()
+
+    def __del__(self) -> None:
+        self._end()
 
 
 def is_empty(msg: Msg) -> bool:

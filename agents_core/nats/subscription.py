@@ -6,12 +6,11 @@ Counts, bounds, and hands over what arrives. The same class serves every bus.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from operator import length_hint
-from typing import cast, get_args
+from typing import Self, cast, get_args
 
 from agents_core.bus import (
     PENDING_BYTES_LIMIT,
@@ -27,6 +26,7 @@ from agents_core.errors import (
     SlowConsumer,
     Unsupported,
 )
+from agents_core.nats.callbacks import RAISED, awaited_failure, check_result, failure, is_async
 from agents_core.nats.msg import Msg
 from agents_core.nats.waiters import Waiters
 
@@ -76,6 +76,9 @@ class Subscription:
         flush: the bus's barrier, for `drain`.
         on_error: told about a slow consumer and about what a callback raises.
         stats: the bus's counters; dropped messages are counted there too.
+
+    Raises:
+        Unsupported: the callback can't be called.
     """
 
     def __init__(
@@ -103,7 +106,7 @@ class Subscription:
         self.dropped = 0
         self.error: AgentsError | None = None
         self._cb = cb
-        inline = cb is not None and not inspect.iscoroutinefunction(cb)
+        inline = cb is not None and not is_async(cb)
         self._take_in = cast("Callable[[Msg], object]", cb) if inline else self._keep
         self._msgs_limit = bounds.pending_msgs_limit
         self._bytes_limit = bounds.pending_bytes_limit
@@ -143,18 +146,23 @@ class Subscription:
         if self._ended:
             return
         self._arrived += len(msgs)
-        take_in, rest = self._take_in, iter(msgs)
+        take_in, rest, result = self._take_in, iter(msgs), None
         self._rest = rest
         for msg in rest:
             try:
-                take_in(msg)
-            except Exception as error:  # a user's callback must not take the connection with it
-                self._on_error(error)
+                result = take_in(msg)
+            except RAISED as error:  # a user's callback must not take the connection with it
+                self._on_error(failure(error))
             if self._ends:  # one look for both, as every message pays for it
                 if self.received == self.max_msgs:
                     self.finish()  # the sender has ended it by itself
                 if self._ended:
-                    return
+                    break
+        if result is not None:  # of the last one: to look at each would cost them all
+            try:
+                check_result(result)
+            except Unsupported as error:
+                self._on_error(error)
 
     def _keep(self, msg: Msg) -> None:
         size = len(msg.data) + len(msg.raw_headers)
@@ -167,7 +175,7 @@ class Subscription:
         if self._cb is None:
             if self._waiters:
                 self._waiters.wake()
-        elif self._runner is None:
+        elif self._runner is None or self._runner.done():
             self._runner = asyncio.get_running_loop().create_task(self._run())
 
     def _fits(self, size: int, more_msgs: int = 0, more_bytes: int = 0) -> bool:
@@ -210,26 +218,28 @@ class Subscription:
     def _take(self) -> Msg:
         msg = self._pending.popleft()
         self._pending_bytes -= len(msg.data) + len(msg.raw_headers)
-        if self._slow:  # the episode is over when the reader has caught up with half of it
-            half = len(self._pending) * 2 <= self._msgs_limit
-            self._slow = not (half and self._pending_bytes * 2 <= self._bytes_limit)
+        if self._slow:
+            self._catch_up()
         return msg
+
+    def _catch_up(self) -> None:
+        """The episode is over when the reader has caught up with half of it."""
+        half = len(self._pending) * 2 <= self._msgs_limit
+        self._slow = not (half and self._pending_bytes * 2 <= self._bytes_limit)
 
     async def _run(self) -> None:
         """Call an async callback for each pending message, in order; ends when there is none."""
+        self._runner = asyncio.current_task()  # which an eager task is before anybody holds it
         callback = cast("Callable[[Msg], Awaitable[object]]", self._cb)
         count = 0
-        try:
-            while self._pending:
-                try:
-                    await callback(self._take())
-                except Exception as error:  # as in `deliver`
-                    self._on_error(error)
-                count += 1
-                if count % FAIR_MSGS == 0:
-                    await asyncio.sleep(0)
-        finally:
-            self._runner = None
+        while self._pending:
+            try:
+                await callback(self._take())
+            except RAISED as error:  # as in `deliver`
+                self._on_error(awaited_failure(error))
+            count += 1
+            if count % FAIR_MSGS == 0:
+                await asyncio.sleep(0)
 
     async def next_msg(self, timeout: float | None = 1.0) -> Msg:
         """The next message; several callers are served in turn.
@@ -258,19 +268,32 @@ class Subscription:
             raise self.error or ConnectionClosed()
         return self._waiters.wait()
 
-    async def __aiter__(self) -> AsyncIterator[Msg]:
-        """Messages until the subscription ends; those pending are delivered first."""
-        count = 0
-        while True:
-            while self._pending:
-                yield self._take()
-                count += 1
-                if count % FAIR_MSGS == 0:
-                    await asyncio.sleep(0)
+    def __aiter__(self) -> Self:
+        """Messages until the subscription ends; those pending are delivered first.
+
+        No generator: that would be over when somebody gives up waiting for the next one.
+        """
+        return self
+
+    async def __anext__(self) -> Msg:
+        pending = self._pending
+        if not len(pending) % FAIR_MSGS:  # once in so many, and when there is none
+            await self._pause()
+        msg = pending.popleft()  # as `_take`, which to call would take as long as to do it
+        self._pending_bytes -= len(msg.data) + len(msg.raw_headers)
+        if self._slow:
+            self._catch_up()
+        return msg
+
+    async def _pause(self) -> None:
+        """Give everybody a turn, and go on when there is a message."""
+        if self._pending:
+            await asyncio.sleep(0)
+        while not self._pending:
             try:
                 await self._wait()
             except ConnectionClosed:
-                return
+                raise StopAsyncIteration from None
 
     async def unsubscribe(self, limit: int = 0) -> None:
         """End now, or when `limit` messages have arrived since the subscription began."""

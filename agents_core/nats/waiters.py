@@ -20,6 +20,8 @@ class Waiters(deque[asyncio.Future[None]]):
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
                 self.wake()  # woken and cancelled in one turn: what came is somebody else's
+            elif waiter in self:  # else it was passed over meanwhile
+                self.remove(waiter)
             raise
 
     def wake(self) -> None:

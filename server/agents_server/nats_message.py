@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from agents_core.errors import Unsupported
-from agents_core.nats.headers import VERSION, HeadersLike
+from agents_core.nats.headers import VERSION, HeadersLike, with_all_values
 
 INSTEAD = "use our own client: agents_core.nats.connect, or ws://"
 
@@ -34,7 +34,7 @@ def single(headers: HeadersLike) -> dict[str, str]:
             or has white space around it.
     """
     found = {}
-    for name, value in headers.items():
+    for name, value in with_all_values(headers).items():
         values = [value] if isinstance(value, str) else list(value)
         if len(values) > 1:
             raise Unsupported(f"several values of the header {name!r} over nats-py", INSTEAD)

@@ -19,7 +19,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from agents_core.errors import AgentsError, ProtocolError, TransportError
-from agents_core.nats.headers import HeadersLike
+from agents_core.nats.headers import HeadersLike, with_all_values
 from agents_core.nats.servers import public
 from agents_core.nats.transport import TLS
 from agents_server.tcp import context_of, reason
@@ -137,7 +137,7 @@ class WebSocketTransport(asyncio.Transport):
         self._tcp = tcp
         request = self._websocket.connect()
         request.headers[NO_MASKING] = "true"
-        for name, value in self._headers.items():
+        for name, value in with_all_values(self._headers).items():
             for item in (value,) if isinstance(value, str) else value:
                 request.headers[name] = item
         self._websocket.send_request(request)

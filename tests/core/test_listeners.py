@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from agents_core.listeners import Listeners
 from tests.core.nats.scripted import unhandled
 
@@ -33,14 +35,18 @@ async def test_one_that_raises_is_reported_and_the_next_is_called() -> None:
     def fail() -> None:
         raise RuntimeError("listener")
 
+    def wait_for_what_was_cancelled() -> None:
+        raise asyncio.CancelledError
+
     listeners: Listeners[[]] = Listeners()
     found: list[str] = []
     listeners.add(fail)
+    listeners.add(wait_for_what_was_cancelled)
     listeners.add(lambda: found.append("called"))
     with unhandled() as errors:
         listeners.call()
     assert found == ["called"]
-    assert [str(error) for error in errors] == ["listener"]
+    assert [str(error) for error in errors] == ["listener", ""]
 
 
 def test_listeners_may_come_and_go_while_they_are_called() -> None:

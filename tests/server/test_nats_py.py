@@ -23,6 +23,7 @@ from agents_core.errors import (
     Unsupported,
 )
 from agents_core.ids import unique
+from agents_core.nats.headers import Headers
 from agents_core.nats.msg import Msg
 from agents_core.nats.options import Options
 from agents_server.nats_py import NatsPyBus
@@ -355,6 +356,8 @@ async def test_a_header_with_several_values_is_refused(nats_server: NatsServer) 
     bus = await opened(nats_server.url)
     with pytest.raises(Unsupported, match="several values"):
         bus.publish("a", headers={"A": ["1", "2"]})
+    with pytest.raises(Unsupported, match="several values"):
+        bus.publish("a", headers=Headers([("A", "1"), ("A", "2")]))
     await bus.close()
 
 

@@ -7,7 +7,7 @@ from typing import Unpack
 
 from agents_core.errors import AgentsError, NoResponders, OutboundBufferFull
 from agents_core.ids import unique
-from agents_core.nats.headers import HeadersLike
+from agents_core.nats.headers import HeadersLike, with_all_values
 from agents_core.nats.jetstream.api import API
 from agents_core.nats.jetstream.errors import BatchEnded, InvalidAnswer, NoStreamResponse
 from agents_core.nats.jetstream.header import Header
@@ -104,7 +104,7 @@ class AtomicBatch:
             raise BatchEnded()
         self._sequence += 1
         self._subject = subject
-        found = dict(headers or {})
+        found = with_all_values(headers)
         found[Header.BATCH_ID] = self.id
         found[Header.BATCH_SEQUENCE] = str(self._sequence)
         return found

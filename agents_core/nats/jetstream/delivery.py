@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeAlias, cast
+from collections.abc import Awaitable, Callable
+from typing import Self, TypeAlias, cast
 
 from agents_core.errors import AgentsError
+from agents_core.nats.callbacks import RAISED, awaited_failure, check_result, failure, is_async
 from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.subscription import FAIR_MSGS
 from agents_core.nats.waiters import Waiters
@@ -30,6 +30,9 @@ class Delivery:
 
     Attributes:
         error: what ended it; None for an end that was asked for.
+
+    Raises:
+        Unsupported: the callback can't be called.
     """
 
     def __init__(
@@ -40,10 +43,11 @@ class Delivery:
     ) -> None:
         self.error: AgentsError | None = None
         self._cb = cb
-        self._plain = cb if cb is not None and not inspect.iscoroutinefunction(cb) else None
+        self._plain = cb if cb is not None and not is_async(cb) else None
         self._taken, self._report = taken, report
         self._held: deque[JSMsg] = deque()
         self._waiters = Waiters()
+        self._in_a_row = 0
         self._ended = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
 
@@ -64,35 +68,31 @@ class Delivery:
         """One message has arrived."""
         if self._plain is not None:
             try:
-                self._plain(msg)
-            except Exception as error:  # a user's callback must not take the connection with it
-                self._report(error)
+                check_result(self._plain(msg))
+            except RAISED as error:  # a user's callback must not take the connection with it
+                self._report(failure(error))
             self._taken(msg)
             return
         self._held.append(msg)
         if self._waiters:
             self._waiters.wake()
 
-    async def __aiter__(self) -> AsyncIterator[JSMsg]:
+    def __aiter__(self) -> Self:
         """Messages until it ends; those that are here come first.
 
         Raises:
             AgentsError: what ended it, unless that was asked for.
         """
-        held, count = self._held, 0
-        while True:
-            while held:
-                msg = held.popleft()
-                self._taken(msg)
-                yield msg
-                count += 1
-                if count % FAIR_MSGS == 0:
-                    await asyncio.sleep(0)
-            if self.ended:
-                if self.error is not None:
-                    raise self.error
-                return
-            await self._waiters.wait()
+        return self
+
+    async def __anext__(self) -> JSMsg:
+        if self._in_a_row == FAIR_MSGS:
+            self._in_a_row = 0
+            await asyncio.sleep(0)
+        self._in_a_row += 1
+        if (msg := await self.take()) is None:
+            raise StopAsyncIteration
+        return msg
 
     async def take(self) -> JSMsg | None:
         """The next message, or None when it has ended.
@@ -117,8 +117,8 @@ class Delivery:
             async for msg in self:
                 try:
                     await callback(msg)
-                except Exception as error:  # as in `put`
-                    self._report(error)
+                except RAISED as error:  # as in `put`
+                    self._report(awaited_failure(error))
         except AgentsError:
             pass  # what ended it; `wait` raises it
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from agents_core import jsonvalue
 from agents_core.errors import InvalidMessage
-from agents_core.nats.headers import Headers, HeadersLike
+from agents_core.nats.headers import Headers, HeadersLike, with_all_values
 from agents_core.nats.jetstream.api import check_bucket
 from agents_core.nats.jetstream.errors import InvalidAnswer
 from agents_core.nats.jetstream.object_errors import BadObjectMeta, InvalidObjectName
@@ -91,10 +91,9 @@ def _read_headers(values: Any) -> Headers:
 
 
 def _write_headers(headers: HeadersLike) -> dict[str, list[str]]:
-    if isinstance(headers, Headers):
-        return {name: headers.get_all(name) for name in headers}
     return {
-        name: [value] if isinstance(value, str) else list(value) for name, value in headers.items()
+        name: [value] if isinstance(value, str) else list(value)
+        for name, value in with_all_values(headers).items()
     }
 
 

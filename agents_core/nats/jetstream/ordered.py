@@ -10,6 +10,7 @@ from typing import Self
 from agents_core.errors import AgentsError, ConnectionClosed, NotConnected
 from agents_core.ids import unique
 from agents_core.nats import backoff
+from agents_core.nats.callbacks import RAISED, failure
 from agents_core.nats.jetstream.consume import PAUSE_S_MAX, Consume
 from agents_core.nats.jetstream.consumer import (
     ConsumerConfig,
@@ -122,8 +123,8 @@ class OrderedConsumer(Consume):
         if self._created_cb is not None:
             try:
                 self._created_cb(info)
-            except Exception as error:  # a user's callback must not stop the recovery
-                self._report(error)
+            except RAISED as error:  # a user's callback must not stop the recovery
+                self._report(failure(error))
 
     def _accept(self, msg: Msg) -> JSMsg | None:
         """The message if it is the next one; a gap makes a new consumer."""

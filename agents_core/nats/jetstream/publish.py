@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from agents_core.nats.headers import HeadersLike
+from agents_core.nats.headers import HeadersLike, with_all_values
 from agents_core.nats.jetstream.api import read_object
 from agents_core.nats.jetstream.errors import InvalidAnswer
 from agents_core.nats.jetstream.header import Header
@@ -60,7 +60,7 @@ def publish_headers(
     """
     if not options and stream is None and msg_ttl is None:
         return headers
-    found = dict(headers or {})
+    found = with_all_values(headers)
     if stream is not None:
         found[Header.EXPECTED_STREAM] = stream
     if msg_ttl is not None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, Self
 
-from agents_core.bus import PENDING_BYTES_LIMIT, Status, Subscription
+from agents_core.bus import PENDING_BYTES_LIMIT, Callback, Status, Subscription
 from agents_core.errors import AgentsError, ConnectionClosed, NotConnected
 from agents_core.nats import backoff
-from agents_core.nats.callbacks import Callbacks
+from agents_core.nats.callbacks import (
+    RAISED,
+    Callbacks,
+    awaited_failure,
+    check_result,
+    failure,
+    is_async,
+)
 from agents_core.nats.jetstream.consume import PAUSE_S_MAX
 from agents_core.nats.jetstream.consumer import AckPolicy, ConsumerConfig, ConsumerInfo
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
@@ -70,6 +76,9 @@ class PushSubscription:
         stream, consumer: what is read.
         subject, queue: where it is delivered, and the group that shares it, or empty.
         delivered: messages handed over so far.
+
+    Raises:
+        Unsupported: the callback can't be called.
     """
 
     def __init__(
@@ -86,7 +95,10 @@ class PushSubscription:
         self.delivered = 0
         self._js, self._bus = js, js.bus
         self.subject, self.queue = config.deliver_subject or "", config.deliver_group or ""
-        self._cb: Any = cb  # plain or async, as `_call` and `_call_async` have it
+        self._cb: Any = cb
+        self._call: Callback | None = None
+        if cb is not None:
+            self._call = self._call_async if is_async(cb) else self._call_plain
         self._acks = not manual_ack and config.ack_policy in {AckPolicy.EXPLICIT, AckPolicy.ALL}
         self._error_cb, self._callbacks = error_cb, Callbacks()
         self._limit = 0  # of messages to hand over; 0 for none
@@ -108,11 +120,10 @@ class PushSubscription:
         pending_bytes_limit: int = PENDING_BYTES_LIMIT,
     ) -> Self:
         """Subscribe to what the consumer delivers to."""
-        call = self._call_async if inspect.iscoroutinefunction(self._cb) else self._call
         self._subscription = await self._bus.subscribe(
             self.subject,
             self.queue,
-            cb=None if self._cb is None else call,
+            cb=self._call,
             pending_msgs_limit=pending_msgs_limit,
             pending_bytes_limit=pending_bytes_limit,
         )
@@ -176,25 +187,29 @@ class PushSubscription:
         except TimeoutError:
             raise FetchTimeout(self.consumer, timeout or 0.0) from None
 
-    async def __aiter__(self) -> AsyncIterator[JSMsg]:
+    def __aiter__(self) -> Self:
         """Messages until it ends; those pending are delivered first.
 
         Raises:
             AgentsError: what ended it, unless that was asked for.
         """
+        return self
+
+    async def __anext__(self) -> JSMsg:
         async for msg in self._subscription:
             if (accepted := self._accept(msg)) is not None:
-                yield accepted
+                return accepted
+        raise StopAsyncIteration
 
-    def _call(self, msg: Msg) -> None:
+    def _call_plain(self, msg: Msg) -> None:
         """Hand a message to a plain callback."""
         if (accepted := self._accept(msg)) is None:
             return
         try:
-            self._cb(accepted)
+            check_result(self._cb(accepted))
             self._ack(accepted)
-        except Exception as error:  # it is delivered again
-            self._report(error)
+        except RAISED as error:  # it is delivered again
+            self._report(failure(error))
 
     async def _call_async(self, msg: Msg) -> None:
         """Hand a message to an async callback."""
@@ -203,8 +218,8 @@ class PushSubscription:
         try:
             await self._cb(accepted)
             self._ack(accepted)
-        except Exception as error:  # as above
-            self._report(error)
+        except RAISED as error:  # as above
+            self._report(awaited_failure(error))
 
     def _ack(self, msg: JSMsg) -> None:
         if self._acks and not msg.is_acked:

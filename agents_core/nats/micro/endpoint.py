@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, cast
 
-from agents_core.errors import AgentsError, ServiceError
+from agents_core.errors import AgentsError, InvalidService, ServiceError
+from agents_core.nats.callbacks import FUNCTION, RAISED, awaited_failure, check_result, is_async
 from agents_core.nats.micro.request import UNEXPECTED, Handler, Request, is_code
 from agents_core.nats.micro.responses import EndpointInfo, EndpointStats
 from agents_core.nats.msg import Msg
@@ -26,9 +26,14 @@ class Endpoint:
     Args:
         info: what it says of itself.
         handler: see `Handler`.
+
+    Raises:
+        InvalidService: the handler can't be called.
     """
 
     def __init__(self, info: EndpointInfo, handler: Handler) -> None:
+        if not callable(handler):
+            raise InvalidService("handler", repr(handler), f"give {FUNCTION}")
         self.info = info
         self._handler = handler
         self._subscription: Subscription | None = None
@@ -54,7 +59,7 @@ class Endpoint:
 
     async def start(self, bus: Bus) -> None:
         """Take requests from now on; see `Bus.subscribe` for what it raises."""
-        handle = self._handle_async if inspect.iscoroutinefunction(self._handler) else self._handle
+        handle = self._handle_async if is_async(self._handler) else self._handle
         self._subscription = await bus.subscribe(self.info.subject, self.info.queue_group, handle)
 
     async def drain(self) -> None:
@@ -64,7 +69,7 @@ class Endpoint:
 
     def _handle(self, msg: Msg) -> None:
         with self._handling(msg) as request:
-            self._handler(request)
+            check_result(self._handler(request))
 
     async def _handle_async(self, msg: Msg) -> None:
         with self._handling(msg) as request:
@@ -77,8 +82,8 @@ class Endpoint:
         began = perf_counter_ns()
         try:
             yield request
-        except Exception as error:
-            self._answer_for(request, error)
+        except RAISED as error:
+            self._answer_for(request, awaited_failure(error))
         self._requests += 1
         self._time += perf_counter_ns() - began
 

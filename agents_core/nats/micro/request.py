@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from agents_core.errors import InvalidService, ServiceError
-from agents_core.nats.headers import Headers, HeadersLike
+from agents_core.nats.headers import Headers, HeadersLike, with_all_values
 from agents_core.nats.msg import Msg
 
 ERROR_HEADER = "Nats-Service-Error"
@@ -110,7 +110,7 @@ class Request:
             InvalidService: the code is no number.
             InvalidSubject: whoever sent it wants no answer.
         """
-        found = {**(headers or {}), **error_headers(code, description)}
+        found = with_all_values(headers) | error_headers(code, description)
         self._on_error(ServiceError(str(code), description))
         return self.msg.respond(data, found)
 

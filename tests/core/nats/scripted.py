@@ -59,6 +59,13 @@ async def until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0)
 
 
+def cancelled() -> asyncio.Future[str]:
+    """What somebody else has cancelled."""
+    future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    future.cancel()
+    return future
+
+
 @contextmanager
 def unhandled() -> Iterator[list[BaseException]]:
     """Collect what reaches the event loop's exception handler."""

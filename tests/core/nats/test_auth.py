@@ -29,7 +29,7 @@ from agents_core.nats.options import Options
 from agents_core.nats.servers import parse_url
 from agents_core.testing.server import ScriptedServer, info
 from tests.core.nats.credentials import CREDS, JWT, PUBLIC, SEED
-from tests.core.nats.scripted import client, reached
+from tests.core.nats.scripted import cancelled, client, reached
 
 NONCE = "PXoWU7zWAMt75FY"
 
@@ -216,10 +216,12 @@ async def test_everything_is_evaluated_again_for_each_connection() -> None:
 async def test_a_login_service_that_is_away_for_a_while() -> None:
     errors: list[Exception] = []
     server = ScriptedServer()
-    tokens = ["first", "", "", "fourth"]
+    tokens = ["first", "", "", "cancelled", "fifth"]
 
     async def token() -> str:
-        if found := tokens.pop(0):
+        if (found := tokens.pop(0)) == "cancelled":
+            return await cancelled()
+        if found:
             return found
         raise ConnectionError("no route to the login service, which is called canary")
 
@@ -227,8 +229,12 @@ async def test_a_login_service_that_is_away_for_a_while() -> None:
         (await server.accept()).cut()
         await reached(nc, Status.RECONNECTING, Status.CONNECTED)
         fields = (await (await server.accept()).expect("CONNECT")).fields
-        assert fields["auth_token"] == "fourth"
-    assert [str(error) for error in errors[1:]] == ["credentials: token raised ConnectionError"] * 2
+        assert fields["auth_token"] == "fifth"
+    assert [str(error) for error in errors[1:]] == [
+        "credentials: token raised ConnectionError",
+        "credentials: token raised ConnectionError",
+        "credentials: token raised CallbackCancelled",
+    ]
 
 
 async def test_a_function_that_gives_nothing_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 from agents_core.errors import OutboundBufferFull
 from agents_core.nats.callbacks import RUNNING_MAX, Callbacks
-from tests.core.nats.scripted import unhandled, until
+from tests.core.nats.scripted import cancelled, unhandled, until
 
 
 async def test_plain_and_async_ones() -> None:
@@ -38,8 +38,9 @@ async def test_what_they_raise_goes_to_the_loop() -> None:
     with unhandled() as errors:
         callbacks.call(later)
         callbacks.call(at_once)
-        await until(lambda: len(errors) == 2)
-        assert [str(error) for error in errors] == ["at once", "late"]
+        callbacks.call(cancelled().result)
+        await until(lambda: len(errors) == 3)
+        assert [str(error) for error in errors] == ["at once", "", "late"]
 
 
 async def test_those_under_way_are_bounded() -> None:

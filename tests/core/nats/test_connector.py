@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agents_core.errors import AgentsError, AuthorizationError, TransportError
+from agents_core.errors import AgentsError, AuthorizationError, CallbackCancelled, TransportError
 from agents_core.nats import connector
 from agents_core.nats.connector import Connector
 from agents_core.nats.options import Options
@@ -234,6 +234,35 @@ async def test_a_fault_that_has_no_name_does_not_end_the_reconnecting(
     made.error = lambda _: ValueError("a callback of the user's")  # type: ignore[assignment]
     assert await made.connector.again() == "b"
     assert [str(error) for error in made.errors] == ["a callback of the user's"]
+
+
+async def test_a_cancellation_of_something_else_does_not_end_the_reconnecting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = Attempts(monkeypatch, "a", "b", reconnect_to_server_handler=lambda *_: stop())
+    made.down = {"a"}
+
+    def stop() -> tuple[Server | None, float]:
+        raise asyncio.CancelledError
+
+    made.error = lambda _: asyncio.CancelledError()  # type: ignore[assignment, return-value]
+    assert await made.connector.again() == "b"
+    assert [type(error) for error in made.errors] == [CallbackCancelled] * 3
+
+
+async def test_reconnecting_can_be_cancelled() -> None:
+    began = asyncio.Event()
+
+    async def attempt(_: Server) -> str:
+        began.set()
+        return await asyncio.get_running_loop().create_future()
+
+    errors: list[Exception] = []
+    again = asyncio.create_task(Connector(Options(servers=["a"]), attempt, errors.append).again())
+    await began.wait()
+    again.cancel()
+    await asyncio.wait([again])
+    assert (again.cancelled(), errors) == (True, [])
 
 
 async def test_a_hint_ends_the_pause() -> None:

@@ -70,6 +70,18 @@ def test_what_would_break_the_block_is_refused(headers: dict[str, str]) -> None:
         encode_headers(headers)
 
 
+@pytest.mark.parametrize("value", [1, None, b"x", 1.5])
+def test_a_value_that_is_no_text_is_named(value: object) -> None:
+    with pytest.raises(InvalidHeader, match=r"'T'.*string"):
+        encode_headers({"T": value})  # type: ignore[dict-item]
+
+
+def test_the_headers_of_a_message_are_sent_on_with_all_their_values() -> None:
+    came = Headers([("T", "1"), ("U", "x"), ("T", "2")])
+    sent = parse_headers(encode_headers(came))
+    assert {name: sent.get_all(name) for name in sent} == {"T": ["1", "2"], "U": ["x"]}
+
+
 def test_values_are_text() -> None:
     with pytest.raises(InvalidHeader, match="string"):
         encode_headers({"a": [1]})  # type: ignore[list-item]

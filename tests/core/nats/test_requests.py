@@ -304,6 +304,30 @@ async def test_who_breaks_off_leaves_nothing_behind() -> None:
         assert not nc._requests._many
 
 
+async def test_who_drops_the_answers_has_broken_off() -> None:
+    async with session() as (nc, peer, _):
+        replies = nc.request_many("a", b"?", 20)
+        first = asyncio.ensure_future(anext(replies))
+        (await question(peer))(b"1")
+        await first
+        del replies, first
+        assert not nc._requests._many
+        assert (await peer.expect("UNSUB")).line == b"UNSUB 1"
+
+
+async def test_who_gives_up_waiting_may_go_on_with_the_answers() -> None:
+    async with session() as (nc, peer, _):
+        replies = nc.request_many("a", b"?", 20, max_msgs=2)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(replies), 0.001)
+        answer = await question(peer)
+        for payload in (b"1", b"2"):
+            answer(payload)
+        assert [msg.data async for msg in replies] == [b"1", b"2"]
+        with pytest.raises(StopAsyncIteration):
+            await anext(replies)
+
+
 async def test_a_question_to_many_that_can_not_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     async with session() as (nc, _, _):
         with pytest.raises(InvalidSubject):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
 import pytest
 
 from agents_core.errors import (
+    CallbackCancelled,
     ConnectionClosed,
     NotConnected,
     PermissionsViolation,
@@ -17,7 +19,10 @@ from agents_core.errors import (
 )
 from agents_core.nats.msg import Msg
 from agents_core.nats.subscription import FAIR_MSGS, STATUS_BYTES_MAX, STATUS_MSGS_MAX
-from tests.core.nats.scripted import Source, until
+from tests.core.nats.scripted import Source, cancelled, until
+
+FACTORIES = [None, getattr(asyncio, "eager_task_factory", None)]
+"""How tasks are made: by default they begin later; since Python 3.12 they may begin at once."""
 
 
 async def test_next_msg_takes_what_is_pending_and_waits_for_what_is_not() -> None:
@@ -114,6 +119,16 @@ async def test_iteration_and_async_callbacks_give_others_a_turn() -> None:
         assert turns == 1
 
 
+async def test_who_gives_up_waiting_may_go_on_iterating() -> None:
+    source = Source()
+    messages = aiter(source.subscription)
+    for payload in (b"1", b"2"):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(messages), 0.001)
+        source.deliver(payload)
+        assert (await anext(messages)).data == payload
+
+
 async def test_iteration_raises_why_the_subscription_was_refused() -> None:
     source = Source()
     source.subscription.end(PermissionsViolation("no", "subscription", "a"))
@@ -149,6 +164,107 @@ async def test_async_callbacks_run_in_order_and_what_they_raise_is_reported() ->
     await source.subscription.drain()
     assert seen == [b"1", b"2", b"3"]
     assert [type(error) for error in source.errors] == [ValueError] * 3
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+async def test_what_a_callback_waits_for_may_be_cancelled(is_async: bool) -> None:
+    seen: list[bytes] = []
+
+    def plain(msg: Msg) -> None:
+        seen.append(msg.data)
+        cancelled().result()
+
+    async def later(msg: Msg) -> None:
+        seen.append(msg.data)
+        await cancelled()
+
+    source = Source(later if is_async else plain)
+    source.deliver(b"1", b"2")
+    await source.subscription.drain()
+    assert seen == [b"1", b"2"]
+    assert [type(error) for error in source.errors] == [CallbackCancelled] * 2
+
+
+class Handler:
+    """An object that is called like a coroutine function."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+
+    async def __call__(self, msg: Msg) -> None:
+        await asyncio.sleep(0)
+        self.seen.append(msg.data)
+
+
+async def test_an_object_may_be_an_async_callback() -> None:
+    handler = Handler()
+    source = Source(handler)
+    source.deliver(b"1", b"2")
+    await source.subscription.drain()
+    assert (handler.seen, source.errors) == ([b"1", b"2"], [])
+
+
+async def test_a_coroutine_that_nobody_awaits_is_reported() -> None:
+    handler = Handler()
+    source = Source(lambda msg: handler(msg) or None, max_msgs=2)
+    source.deliver(b"1")
+    source.deliver(b"2")  # also of the last one, behind which it has ended
+    await source.subscription.drain()
+    assert handler.seen == []
+    assert [type(error) for error in source.errors] == [Unsupported] * 2
+    assert "give a coroutine function" in str(source.errors[0])
+
+
+async def test_a_plain_callback_may_begin_a_task() -> None:
+    handler = Handler()
+    tasks: list[asyncio.Task[None]] = []
+
+    @functools.wraps(handler.__call__)
+    def begin(msg: Msg) -> asyncio.Task[None]:
+        tasks.append(asyncio.create_task(handler(msg)))
+        return tasks[-1]
+
+    source = Source(begin)
+    source.deliver(b"1", b"2")
+    await asyncio.gather(*tasks)
+    assert (handler.seen, source.errors) == ([b"1", b"2"], [])
+
+
+async def test_what_can_not_be_called_is_no_callback() -> None:
+    with pytest.raises(Unsupported, match=r"a str as a callback.*a function, plain or async"):
+        Source("x")
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+async def test_async_callbacks_go_on_whenever_their_task_begins(factory: Any) -> None:
+    asyncio.get_running_loop().set_task_factory(factory)
+    seen: list[bytes] = []
+
+    async def callback(msg: Msg) -> None:
+        if msg.data == b"3":
+            source.deliver(b"4")
+        seen.append(msg.data)
+
+    source = Source(callback)
+    for payload in (b"1", b"2", b"3"):
+        source.deliver(payload)
+        await source.subscription.handled()
+    assert seen == [b"1", b"2", b"3", b"4"]
+
+
+async def test_an_async_callback_that_is_stopped_is_not_reported() -> None:
+    began = asyncio.Event()
+
+    async def callback(_: Msg) -> None:
+        began.set()
+        await asyncio.sleep(20)
+
+    source = Source(callback)
+    source.deliver(b"1", b"2")
+    await began.wait()
+    source.subscription.stop()
+    await source.subscription.handled()
+    assert (source.subscription.pending_msgs, source.errors) == (1, [])
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,20 @@ async def test_one_that_was_cancelled_is_passed_over() -> None:
     await asyncio.sleep(0)
     left.cancel()
     await asyncio.wait([left])
+    assert len(waiters) == 1  # nothing is left of it, however long nobody comes
     waiters.wake()
     await stays
     assert found == ["b"]
+
+
+async def test_one_that_was_passed_over_before_it_could_go() -> None:
+    waiters, found = Waiters(), list[str]()
+    left, stays = [asyncio.create_task(waiting(waiters, found, name)) for name in "ab"]
+    await asyncio.sleep(0)
+    left.cancel()
+    waiters.wake()
+    await stays
+    assert (found, left.cancelled(), len(waiters)) == (["b"], True, 0)
 
 
 async def test_one_that_is_woken_and_cancelled_at_once_wakes_the_next() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from agents_core.errors import OutboundBufferFull, RequestTimeout
 from agents_core.localbus import LocalBus
+from agents_core.nats.headers import Headers
 from agents_core.nats.jetstream import JetStreamContext, batch
 from agents_core.nats.jetstream.errors import (
     BadRequest,
@@ -45,9 +46,9 @@ class Stream:
 async def test_headers_and_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "ACK_EVERY", 2)
     async with Stream() as stream:
-        made = stream.js.atomic_batch()
+        made, came = stream.js.atomic_batch(), Headers([("K", "v"), ("K", "w")])
         for number in range(3):
-            await made.add("a", b"%d" % number, {"K": "v"}, expected_last_subject_sequence=0)
+            await made.add("a", b"%d" % number, came, expected_last_subject_sequence=0)
         ack = await made.commit("a", b"last")
         assert (ack.seq, ack.batch_size, len(made)) == (9, 3, 4)
         said = [
@@ -60,7 +61,7 @@ async def test_headers_and_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> 
             (b"last", "4", True),
         ]
         assert {msg.headers["Nats-Batch-Id"] for msg in stream.asked} == {made.id}
-        assert stream.asked[0].headers["K"] == "v"
+        assert stream.asked[0].headers.get_all("K") == ["v", "w"]
         assert stream.asked[0].headers["Nats-Expected-Last-Subject-Sequence"] == "0"
         assert stream.asked[3].headers["Nats-Batch-Commit"] == "1"
 

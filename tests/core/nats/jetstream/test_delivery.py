@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from agents_core.errors import CallbackCancelled, Unsupported
 from agents_core.nats.jetstream import JSMsg
 from agents_core.nats.jetstream.delivery import Delivery
 from agents_core.nats.jetstream.errors import JetStreamError, NoHeartbeat
 from agents_core.nats.msg import Msg
 from agents_core.nats.subscription import FAIR_MSGS
+from tests.core.nats.scripted import cancelled
 
 
 class Hands:
@@ -73,6 +75,15 @@ async def test_messages_are_taken_one_by_one_until_the_end() -> None:
     failed.delivery.end(NoHeartbeat("c", 1))
     with pytest.raises(NoHeartbeat):
         await failed.delivery.take()
+
+
+async def test_who_gives_up_waiting_may_go_on_iterating() -> None:
+    hands = Hands()
+    messages = aiter(hands.delivery)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(anext(messages), 0.001)
+    hands.put(b"1")
+    assert (await anext(messages)).data == b"1"
 
 
 async def test_several_iterations_share_the_messages() -> None:
@@ -155,6 +166,38 @@ async def test_an_async_callback_is_called_in_order() -> None:
     await hands.delivery.wait()
     assert seen == hands.taken == [b"1", b"2", b"3"]
     assert [type(error) for error in hands.errors] == [ValueError]
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+async def test_what_a_callback_waits_for_may_be_cancelled(is_async: bool) -> None:
+    async def later(_: JSMsg) -> None:
+        await cancelled()
+
+    hands = Hands(later if is_async else lambda _: cancelled().result())
+    hands.put(b"1", b"2")
+    hands.delivery.end()
+    await hands.delivery.wait()
+    assert hands.taken == [b"1", b"2"]
+    assert [type(error) for error in hands.errors] == [CallbackCancelled] * 2
+
+
+async def test_an_object_may_be_an_async_callback() -> None:
+    class Take:
+        seen: ClassVar[list[bytes]] = []
+
+        async def __call__(self, msg: JSMsg) -> None:
+            self.seen.append(msg.data)
+
+    take = Take()
+    hands = Hands(take)
+    hands.put(b"1", b"2")
+    hands.delivery.end()
+    await hands.delivery.wait()
+    assert take.seen == [b"1", b"2"]
+    plain = Hands(lambda msg: take(msg) or None)
+    plain.put(b"3")
+    assert take.seen == [b"1", b"2"]
+    assert [type(error) for error in plain.errors] == [Unsupported]
 
 
 async def test_an_async_callback_and_an_error() -> None:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from agents_core.localbus import LocalBus
+from agents_core.nats.headers import Headers
 from agents_core.nats.jetstream import Header, JetStreamContext, PubAck, window
 from agents_core.nats.jetstream.errors import (
     InvalidAnswer,
@@ -50,6 +51,11 @@ def test_wishes_become_headers() -> None:
     assert own == {"K": ["v", "w"]}
     nothing = publish_headers(None, None, None, {"msg_id": None})  # type: ignore[typeddict-item]
     assert nothing == {}
+
+
+def test_the_headers_of_a_message_are_stored_with_all_their_values() -> None:
+    came = Headers([("T", "1"), ("T", "2")])
+    assert publish_headers(came, "s", None, {}) == {"T": ["1", "2"], "Nats-Expected-Stream": "s"}
 
 
 def test_times_to_live() -> None:

@@ -6,12 +6,18 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from agents_core.bus import Status
-from agents_core.errors import ConnectionClosed, NotConnected, OutboundBufferFull
+from agents_core.errors import (
+    CallbackCancelled,
+    ConnectionClosed,
+    NotConnected,
+    OutboundBufferFull,
+    Unsupported,
+)
 from agents_core.nats.jetstream import (
     AckPolicy,
     ConsumerConfig,
@@ -41,6 +47,7 @@ from tests.core.nats.jetstream.fake import (
     set_status,
     settle,
 )
+from tests.core.nats.scripted import cancelled
 
 TO = "to.me"
 THERE = {**CONSUMER, "config": {"deliver_subject": TO}}
@@ -205,6 +212,50 @@ async def test_callbacks_after_which_nothing_is_acknowledged(options: dict[str, 
         answers = await Answers.to(it.server, "$JS.ACK.>")
         await it.deliver(1)
         assert (len(seen), answers) == (1, [])
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+async def test_what_a_callback_waits_for_may_be_cancelled(is_async: bool) -> None:
+    async def later(_: JSMsg) -> None:
+        await cancelled()
+
+    async with reader(later if is_async else lambda _: cancelled().result()) as it:
+        answers = await Answers.to(it.server, "$JS.ACK.>")
+        await it.deliver(1, 2)
+        await settle(it.js.bus)
+        assert [type(error) for error in it.errors] == [CallbackCancelled] * 2
+        assert answers == []
+
+
+async def test_only_what_was_handled_is_acknowledged() -> None:
+    class Take:
+        seen: ClassVar[list[bytes]] = []
+
+        async def __call__(self, msg: JSMsg) -> None:
+            await asyncio.sleep(0)
+            self.seen.append(msg.data)
+
+    take = Take()
+    async with reader(take) as it:
+        answers = await Answers.to(it.server, "$JS.ACK.>")
+        await it.deliver(1)
+        await settle(it.js.bus)
+        assert (take.seen, [data for _, data in answers]) == ([b"1"], [b"+ACK"])
+    async with reader(lambda msg: take(msg) or None) as it:
+        answers = await Answers.to(it.server, "$JS.ACK.>")
+        await it.deliver(2)
+        await settle(it.js.bus)
+        assert (take.seen, answers) == ([b"1"], [])
+        assert [type(error) for error in it.errors] == [Unsupported]
+
+
+async def test_who_gives_up_waiting_may_go_on_iterating() -> None:
+    async with reader() as it:
+        messages = aiter(it.subscription)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(messages), 0.001)
+        await it.deliver(1)
+        assert (await anext(messages)).data == b"1"
 
 
 async def test_what_somebody_else_publishes_there() -> None:

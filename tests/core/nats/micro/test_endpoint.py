@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from agents_core import LocalBus
-from agents_core.errors import RequestTimeout, ServiceError
+from agents_core.errors import InvalidService, RequestTimeout, ServiceError
 from agents_core.nats.micro.endpoint import Endpoint
 from agents_core.nats.micro.request import Request, error_of
 from agents_core.nats.micro.responses import EndpointInfo
 from agents_core.nats.msg import Msg
+from tests.core.nats.scripted import cancelled
 
 
 @asynccontextmanager
@@ -37,8 +38,15 @@ class Awkward(Exception):
         raise ValueError
 
 
+class Handler:
+    async def __call__(self, request: Request) -> None:
+        await wait_a_turn(request)
+
+
 @pytest.mark.parametrize(
-    "handler", [lambda r: r.respond(r.data), wait_a_turn], ids=["plain", "coroutine"]
+    "handler",
+    [lambda r: r.respond(r.data), wait_a_turn, Handler()],
+    ids=["plain", "coroutine", "object"],
 )
 async def test_requests_are_answered_and_counted(handler: Any) -> None:
     async with endpoint(handler) as (found, bus):
@@ -100,6 +108,32 @@ async def test_an_error_given_as_the_answer_counts_too_and_reset_forgets_it() ->
         stats = found.stats()
         assert (stats.num_requests, stats.num_errors, stats.last_error) == (0, 0, "")
         assert (stats.processing_time, stats.average_processing_time) == (0, 0)
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "coroutine"])
+async def test_what_a_handler_waits_for_may_be_cancelled(is_async: bool) -> None:
+    async def later(_: Request) -> None:
+        await cancelled()
+
+    async with endpoint(later if is_async else lambda _: cancelled().result()) as (found, bus):
+        for _ in range(2):
+            answer = error_of(await bus.request("a.b", timeout=5))
+            assert answer is not None
+            assert answer.code == "500"
+        await found.drain()
+        assert (found.stats().num_requests, found.stats().num_errors) == (2, 2)
+
+
+async def test_a_coroutine_that_nobody_awaits_is_an_error() -> None:
+    async with endpoint(lambda request: wait_a_turn(request) or None) as (_, bus):
+        answer = error_of(await bus.request("a.b", timeout=5))
+        assert answer is not None
+        assert "coroutine" in answer.description
+
+
+def test_what_can_not_be_called_is_no_handler() -> None:
+    with pytest.raises(InvalidService, match="a function, plain or async"):
+        Endpoint(EndpointInfo("e", "a"), "x")  # type: ignore[arg-type]
 
 
 async def test_a_handler_that_raises_where_nobody_waits() -> None:

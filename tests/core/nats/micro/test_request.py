@@ -6,7 +6,7 @@ import pytest
 
 from agents_core import LocalBus
 from agents_core.errors import InvalidHeader, InvalidService, InvalidSubject, ServiceError
-from agents_core.nats.headers import encode_headers
+from agents_core.nats.headers import Headers, encode_headers
 from agents_core.nats.micro.request import (
     DESCRIPTION_CHARS_MAX,
     Request,
@@ -49,13 +49,16 @@ async def test_a_request_is_read_and_answered() -> None:
 
 async def test_an_error_is_an_answer_with_two_headers() -> None:
     msg, errors = await answered(
-        lambda request: request.respond_error(404, "no such", b"more", {"A": "b"})
+        lambda request: request.respond_error(
+            404, "no such", b"more", Headers([("A", "b"), ("A", "c")])
+        )
     )
     assert dict(msg.headers) == {
         "A": "b",
         "Nats-Service-Error": "no such",
         "Nats-Service-Error-Code": "404",
     }
+    assert msg.headers.get_all("A") == ["b", "c"]
     assert msg.data == b"more"
     for error in (error_of(msg), *errors):
         assert error is not None
