@@ -195,17 +195,11 @@ class LocalBus(BaseBus):
     async def resume(self) -> None:
         """See `Bus.resume`: there is none to come back to."""
 
-    async def drain(self) -> None:
-        """Deliver what is on its way, then close.
-
-        Bounded by `DRAIN_SECONDS_MAX`; what is not done by then is dropped.
-        """
-        if self.status is Status.CLOSED:
-            return
+    async def _drain(self) -> None:
         self._status.set(Status.DRAINING)
         try:
             async with asyncio.timeout(DRAIN_SECONDS_MAX):
-                await self._subscriptions.drain(self._requests.owns)
+                await self._subscriptions.drain(self._requests.owns, self._hub.barrier)
         except TimeoutError:
             _log.error("%s: a callback did not end within %s s", self.url, DRAIN_SECONDS_MAX)
         await self.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable
 
 from agents_core.bus import (
@@ -44,7 +46,8 @@ class BaseBus(Bus):
         self._timers = Timers()
         self._inbox = f"{inbox_prefix}.{unique()}"
         check_subject(self._inbox)
-        self._requests = Requests(self, self._inbox, self._timers)
+        self._requests = Requests(self, self._inbox, self._timers, self._listen)
+        self._draining: asyncio.Task[None] | None = None
 
     @property
     def status(self) -> Status:
@@ -76,6 +79,14 @@ class BaseBus(Bus):
             raise ConnectionClosed(self.url)
         bounds = Bounds(pending_msgs_limit, pending_bytes_limit, pending_policy)
         return await self._subscriptions.add(subject, queue, cb, max_msgs, bounds)
+
+    async def _listen(
+        self, subject: str, cb: Callback | None, max_msgs: int, bounds: Bounds
+    ) -> Subscription:
+        """For replies, also while it drains: handlers may ask until they have ended."""
+        if self.status is Status.CLOSED:
+            raise ConnectionClosed(self.url)
+        return await self._subscriptions.add(subject, "", cb, max_msgs, bounds)
 
     async def request(
         self,
@@ -118,3 +129,19 @@ class BaseBus(Bus):
         began = self._timers.now()
         await self.flush(timeout)
         return self._timers.now() - began
+
+    async def drain(self) -> None:
+        """See `Bus.drain`; bounded in time, what is not done by then is dropped.
+
+        However often it is called, and whoever gives up waiting, it is done once.
+        """
+        if self.status is Status.CLOSED:
+            return
+        with self._subscriptions.sparing():
+            if self._draining is None:
+                self._draining = asyncio.get_running_loop().create_task(self._drain())
+            await asyncio.shield(self._draining)
+
+    @abstractmethod
+    async def _drain(self) -> None:
+        """What `drain` does."""

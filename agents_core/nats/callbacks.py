@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 
 from agents_core.errors import CallbackCancelled, OutboundBufferFull, Unsupported
 
@@ -49,18 +49,21 @@ class Callbacks:
         if not future.cancelled() and (error := future.exception()) is not None:
             _unhandled(error)
 
-    async def settle(self, timeout: float) -> None:
-        """Wait until all have ended other than the caller itself, or that many seconds."""
-        me = asyncio.current_task()
-        if others := [future for future in self._running if future is not me]:
+    async def settle(self, timeout: float, spared: Set[object] = frozenset()) -> None:
+        """Wait until all have ended other than the caller itself, or that many seconds.
+
+        Nor for those that are spared, as they wait for the caller.
+        """
+        if others := self._others(spared):
             await asyncio.wait(others, timeout=timeout)
 
-    def cancel(self) -> None:
-        """End those that are still under way, other than the caller itself."""
-        me = asyncio.current_task()
-        for future in self._running:
-            if future is not me:
-                future.cancel()
+    def cancel(self, spared: Set[object] = frozenset()) -> None:
+        """End those that are still under way, but for the same."""
+        for future in self._others(spared):
+            future.cancel()
+
+    def _others(self, spared: Set[object]) -> set[asyncio.Future[None]]:
+        return self._running - spared - {asyncio.current_task()}
 
 
 def is_async(callback: object) -> bool:

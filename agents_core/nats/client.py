@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents_core.bus import DONE, Stats, Status
 from agents_core.errors import (
+    AgentsError,
     ConnectionClosed,
     NotConnected,
     OutboundBufferFull,
@@ -287,24 +288,22 @@ class Client(BaseBus):
         except TimeoutError:
             raise RequestTimeout("PING", timeout) from None
 
-    async def drain(self) -> None:
-        """Stop receiving, handle what has arrived, send what is pending, then close.
-
-        Bounded by `drain_timeout`; what is not done by then is dropped.
-        """
-        if self.is_closed:
-            return
+    async def _drain(self) -> None:
+        """Without a connection what has arrived is handled, too; what waits can't be sent."""
+        seconds = self.options.drain_timeout
         try:
-            async with self._timers.timeout(self.options.drain_timeout):
+            async with self._timers.timeout(seconds):
                 await self._link.settled()
                 if self.is_closed:
                     return
                 self._status.set(Status.DRAINING)
-                if self.is_connected:
-                    await self._subscriptions.drain(self._requests.owns)
-                    await self.flush()
-        except (TimeoutError, NotConnected, ConnectionClosed) as error:
+                await self._subscriptions.drain(self._requests.owns, lambda: self.flush(seconds))
+                if self.is_connected or self.pending_data_size:
+                    await self.flush(seconds)
+        except AgentsError as error:
             self._report(error)
+        except TimeoutError:
+            self._report(RequestTimeout("drain", seconds))
         await self.close()
 
     async def close(self) -> None:
@@ -318,8 +317,11 @@ class Client(BaseBus):
         self._subscriptions.close()
         self._timers.close()
         self._callbacks.call(self.options.closed_cb)
-        await self._callbacks.settle(self.options.connect_timeout)
-        self._callbacks.cancel()
+        spared = self._subscriptions.spared
+        try:
+            await self._callbacks.settle(self.options.connect_timeout, spared)
+        finally:
+            self._callbacks.cancel(spared)
 
     def _report(self, error: Exception) -> None:
         """Tell the user what no call can raise."""

@@ -139,7 +139,8 @@ class Link:
         self.inform(connection)
         self._subscriptions.register(connection, known)
         self._outbox.attach(connection)
-        self._status.set(Status.CONNECTED)
+        if self._status.is_live:
+            self._status.set(Status.CONNECTED)
 
     def _watch(self, connection: Connection | None) -> None:
         if self._keep_alive is not None:
@@ -165,12 +166,12 @@ class Link:
             self._under_way.cancel()
         self._release(connection)
         self._requests.fail_all(NotConnected(self.url))
-        self._callbacks.call(self._options.disconnected_cb)
         if self._can_return:
             self._come_back()
-        else:
+        elif self._status.is_live:  # else it is about to end by itself
             self._outbox.close()
             self._callbacks.run(self._on_end())
+        self._callbacks.call(self._options.disconnected_cb)
 
     def _release(self, connection: Connection) -> None:
         self.connection = self._subscriptions.connection = None
@@ -186,10 +187,10 @@ class Link:
     async def _return(self) -> None:
         """Try server after server until one answers, or none is left."""
         connection = await self.connector.again()
-        if connection is None:
-            await self._on_end()
-        else:
+        if connection is not None:
             self._back(connection)
+        elif self._status.is_live:
+            await self._on_end()
 
     def _back(self, connection: Connection, known: Set[bytes] = frozenset()) -> None:
         self._use(connection, known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from agents_core.bus import Status
@@ -17,9 +17,10 @@ from agents_core.errors import (
 )
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.msg import Msg
+from agents_core.nats.subscription import Bounds
 
 if TYPE_CHECKING:
-    from agents_core.bus import Bus, Subscription
+    from agents_core.bus import Bus, Callback, Subscription
     from agents_core.timers import Timer, Timers
 
 REQUESTS_MAX = 65_536
@@ -35,15 +36,23 @@ class Requests:
         bus: what they are published on.
         prefix: the private reply subject, without the token.
         timers: where their deadlines are.
+        listen: subscribes for replies, also while the bus drains.
 
     Attributes:
         subscription: the one that the replies to `request` come by; None before the first.
     """
 
-    def __init__(self, bus: Bus, prefix: str, timers: Timers) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        prefix: str,
+        timers: Timers,
+        listen: Callable[[str, Callback | None, int, Bounds], Awaitable[Subscription]],
+    ) -> None:
         self.bus = bus
         self._prefix = prefix
         self.timers = timers
+        self._listen = listen
         self._count = 0
         self._waiting: dict[str, tuple[str, asyncio.Future[Msg], Timer]] = {}
         self._many: dict[Subscription, str] = {}
@@ -57,8 +66,8 @@ class Requests:
         self._check()
         if self.subscription is None:
             async with self._subscribing:
-                self.subscription = self.subscription or await self.bus.subscribe(
-                    f"{self._prefix}.*", cb=self._reply
+                self.subscription = self.subscription or await self._listen(
+                    f"{self._prefix}.*", self._reply, 0, Bounds()
                 )
         self._count += 1
         token = str(self._count)
@@ -104,9 +113,8 @@ class Requests:
         one twice.
         """
         self._check()
-        replies = await self.bus.subscribe(
-            self.bus.new_inbox(), max_msgs=max_msgs, pending_policy="error"
-        )
+        bounds = Bounds(pending_policy="error")
+        replies = await self._listen(self.bus.new_inbox(), None, max_msgs, bounds)
         self._many[replies] = subject
         return replies
 

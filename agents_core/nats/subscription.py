@@ -141,6 +141,11 @@ class Subscription:
         """Messages so far; within a callback, that one is the last of them."""
         return self._arrived - length_hint(self._rest)
 
+    @property
+    def runner(self) -> asyncio.Task[None] | None:
+        """What runs an async callback, also beyond the end; None while it has nothing to do."""
+        return None if self._runner is None or self._runner.done() else self._runner
+
     def deliver(self, msgs: list[Msg]) -> None:
         """Take messages from the bus, in order."""
         if self._ended:

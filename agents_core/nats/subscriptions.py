@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Set
+from collections.abc import Awaitable, Callable, Iterator, Set
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from agents_core.bus import Callback, Stats
-from agents_core.errors import PermissionsViolation, ServerError
+from agents_core.errors import AgentsError, PermissionsViolation, ServerError
 from agents_core.nats import commands
 from agents_core.nats.subject import check_subject, check_word
 from agents_core.nats.subscription import Bounds, Subscription
@@ -25,6 +27,9 @@ class Subscriptions(dict[bytes, Subscription], ABC):
         flush: the bus's barrier.
         on_error: told about slow consumers and about what a callback raises.
         stats: the bus's counters.
+
+    Attributes:
+        spared: wait for the end of all: a callback among them is not waited for, nor cancelled.
     """
 
     def __init__(
@@ -37,6 +42,8 @@ class Subscriptions(dict[bytes, Subscription], ABC):
         self._flush, self._on_error, self._stats = flush, on_error, stats
         self._made: WeakSet[Subscription] = WeakSet()  # ended ones too: a callback may still run
         self._last_sid = 0
+        self.spared: set[asyncio.Task[object] | None] = set()
+        self._spared_one = asyncio.get_running_loop().create_future()
 
     async def add(
         self, subject: str, queue: str, cb: Callback | None, max_msgs: int, bounds: Bounds
@@ -92,22 +99,38 @@ class Subscriptions(dict[bytes, Subscription], ABC):
             if (newest := next(unproven, None)) is not None:
                 newest.end(error)
 
-    async def drain(self, stays: Callable[[Interest], bool]) -> None:
+    @contextmanager
+    def sparing(self) -> Iterator[None]:
+        """While the caller waits for the end."""
+        task = asyncio.current_task()
+        self.spared.add(task)
+        self._spared_one.set_result(None)
+        self._spared_one = asyncio.get_running_loop().create_future()
+        try:
+            yield
+        finally:
+            self.spared.discard(task)
+
+    async def drain(
+        self, stays: Callable[[Interest], bool], flush: Callable[[], Awaitable[None]]
+    ) -> None:
         """End all but those that stay, as handlers may still ask; return when all is handled.
 
-        Raises:
-            NotConnected: the connection is down; what has arrived is still delivered.
+        That is so without the barrier, too: of what fails it the caller hears by its own.
         """
         ending = [subscription for subscription in self.values() if not stays(subscription)]
         for subscription in ending:
             self._unsub(subscription, 0)
         try:
-            await self._flush()
+            with suppress(AgentsError):
+                await flush()
         finally:
             for subscription in ending:
                 subscription.finish()
-        for subscription in ending:
-            await subscription.handled()
+        for subscription in list(self._made):  # those that ended before, too
+            while (runner := subscription.runner) is not None and runner not in self.spared:
+                wanted = [runner, self._spared_one]
+                await asyncio.wait(wanted, return_when=asyncio.FIRST_COMPLETED)
 
     def close(self) -> None:
         """End all at once; what waits in them is dropped, and their callbacks are cancelled."""
@@ -115,7 +138,8 @@ class Subscriptions(dict[bytes, Subscription], ABC):
             subscription.end()
             subscription.discard()
         for subscription in list(self._made):
-            subscription.stop()
+            if subscription.runner not in self.spared:
+                subscription.stop()
 
 
 class ClientSubscriptions(Subscriptions):

@@ -280,6 +280,38 @@ async def drains(one: Bus, other: Bus) -> None:
     await other.drain()
 
 
+async def lets_callbacks_end_when_it_drains(one: Bus, other: Bus) -> None:
+    """Also of subscriptions that had ended before, and when it is told so twice."""
+    taken: list[str] = []
+    seen: list[Status] = []
+    may_go_on = asyncio.Event()
+
+    async def take(msg: Msg) -> None:
+        await may_go_on.wait()
+        taken.append(msg.subject)
+
+    counted, left = f"bus.{unique()}", f"bus.{unique()}"
+    subscriptions = [
+        await other.subscribe(counted, cb=take, max_msgs=2),
+        await other.subscribe(left, cb=take),
+    ]
+    await other.flush()
+    for subject in (counted, left) * 2:
+        one.publish(subject)
+    await one.flush()
+    await other.flush()
+    await subscriptions[1].unsubscribe()
+    assert all(subscription.ended for subscription in subscriptions)
+    other.on_status(seen.append)
+    ends = [asyncio.ensure_future(other.drain()) for _ in range(2)]
+    for _ in range(10):  # as often as an end that does not wait asks the server
+        await one.flush()
+    may_go_on.set()
+    await asyncio.gather(*ends)
+    assert sorted(taken) == sorted([counted, left] * 2), f"{len(taken)} of 4 were handled"
+    assert seen == [Status.DRAINING, Status.CLOSED], f"{seen}"
+
+
 async def lets_handlers_ask_while_it_drains(one: Bus, other: Bus) -> None:
     """What has arrived can be handled to its end, if that is an answer of somebody else's."""
     subject, helper = f"bus.{unique()}", f"bus.{unique()}"
@@ -289,10 +321,12 @@ async def lets_handlers_ask_while_it_drains(one: Bus, other: Bus) -> None:
     async def handle(_: Msg) -> None:
         await draining.wait()
         answers.append((await other.request(helper, b"", SECONDS_MAX)).data)
+        answers.extend(
+            [m.data async for m in other.request_many(helper, b"", SECONDS_MAX, max_msgs=1)]
+        )
 
     await one.subscribe(helper, cb=lambda msg: msg.respond(b"help"))
     await one.flush()
-    await other.request(helper, b"", SECONDS_MAX)
     await other.subscribe(subject, cb=handle)
     await other.flush()
     for _ in range(3):
@@ -300,7 +334,7 @@ async def lets_handlers_ask_while_it_drains(one: Bus, other: Bus) -> None:
     await one.flush()
     other.on_status(lambda _: draining.set())
     await other.drain()
-    assert answers == [b"help"] * 3, f"{answers}"
+    assert answers == [b"help"] * 6, f"{answers}"
 
 
 async def is_over_when_closed(one: Bus, other: Bus) -> None:
@@ -378,6 +412,7 @@ CHECKS: tuple[Check, ...] = (
     goes_away_and_comes_back,
     gives_fresh_inboxes,
     drains,
+    lets_callbacks_end_when_it_drains,
     lets_handlers_ask_while_it_drains,
     is_over_when_closed,
     forgets_listeners,

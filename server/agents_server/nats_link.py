@@ -171,11 +171,11 @@ class Link:
             self.connector.refused(session.server, error)
         if isinstance(error, SubscriptionRefused):
             self._refused(error)
-        self._callbacks.call(self._options.disconnected_cb)
         if self._can_return:
             self._come_back()
-        else:
+        elif self._status.is_live:  # else it is about to end by itself
             self._callbacks.run(self._on_end())
+        self._callbacks.call(self._options.disconnected_cb)
 
     def _release(self) -> None:
         self.session = None
@@ -196,11 +196,11 @@ class Link:
                 break
             await self._use(session)
         self._under_way = None
-        if self.session is None:
-            await self._on_end()
-        else:
+        if self.session is not None:
             self._stats.reconnects += 1
             self._callbacks.call(self._options.reconnected_cb)
+        elif self._status.is_live:
+            await self._on_end()
 
     @property
     def _can_return(self) -> bool:

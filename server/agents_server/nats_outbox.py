@@ -37,6 +37,9 @@ class Outbox:
         self._worker: asyncio.Task[None] | None = None
         self._closed = False
 
+    def __len__(self) -> int:
+        return len(self._steps)
+
     def check(self, size: int) -> None:
         """Whether there is room for so many bytes.
 

@@ -7,12 +7,11 @@ gets wrong there (facts: nats.md 1), is never used.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 
 from agents_core.bus import DONE, Status
-from agents_core.errors import AgentsError, ConnectionClosed, NotConnected
+from agents_core.errors import AgentsError, ConnectionClosed, RequestTimeout
 from agents_core.nats.basebus import BaseBus
 from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.headers import HeadersLike, encode_headers
@@ -158,18 +157,19 @@ class NatsPyBus(BaseBus):
         """See `Bus.flush`."""
         await self._link.flush(timeout)
 
-    async def drain(self) -> None:
-        """See `Bus.drain`; bounded by `drain_timeout`, what is not done by then is dropped."""
-        if not self._status.is_live:
-            return
+    async def _drain(self) -> None:
+        """Without a session what has arrived is handled, too; what waits can't be sent."""
         self._status.set(Status.DRAINING)
+        seconds = self.options.drain_timeout
         try:
-            async with asyncio.timeout(self.options.drain_timeout):
-                if self._link.session is not None:
-                    await self._subscriptions.drain(self._requests.owns)
-                    await self.flush()
-        except (TimeoutError, NotConnected, ConnectionClosed) as error:
+            async with self._timers.timeout(seconds):
+                await self._subscriptions.drain(self._requests.owns, lambda: self.flush(seconds))
+                if self._link.session is not None or len(self._outbox):
+                    await self.flush(seconds)
+        except AgentsError as error:
             self._report(error)
+        except TimeoutError:
+            self._report(RequestTimeout("drain", seconds))
         await self.close()
 
     async def close(self) -> None:
@@ -182,8 +182,11 @@ class NatsPyBus(BaseBus):
         self._timers.close()
         await self._link.close()
         self._callbacks.call(self.options.closed_cb)
-        await self._callbacks.settle(self.options.connect_timeout)
-        self._callbacks.cancel()
+        spared = self._subscriptions.spared
+        try:
+            await self._callbacks.settle(self.options.connect_timeout, spared)
+        finally:
+            self._callbacks.cancel(spared)
 
     def _report(self, error: Exception) -> None:
         """Tell the user what no call can raise."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,10 @@ from agents_core.errors import (
     PermissionsViolation,
     RequestTimeout,
     SlowConsumer,
+    TransportError,
 )
 from agents_core.nats.connection import WRITE_BYTES
-from agents_core.testing.server import ScriptedServer, info
+from agents_core.testing.server import ScriptedServer, Session, info
 from tests.core.nats.scripted import client, reached, session, unhandled, until
 
 
@@ -369,13 +371,176 @@ async def test_requests_of_handlers_are_answered_while_draining() -> None:
         await nc.subscribe("a", cb=asks)
         peer.message("a", sid=2)
         draining = asyncio.create_task(nc.drain())
-        await peer.expect("UNSUB")
+        await reached(nc, Status.DRAINING)
         question = await peer.expect("PUB")
         for _ in range(10):  # long after everything that drain had sent was answered
             await asyncio.sleep(0)
         peer.message(question.words[2], b"2")
         await draining
         assert replies == [b"2"]
+
+
+async def busy(
+    nc: nats.Client, peer: Session, done: list[bytes], **options: Any
+) -> tuple[nats.Subscription, asyncio.Event]:
+    """A subscription whose callback is at work on one of two messages, and what lets it go on."""
+    started, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def work(msg: nats.Msg) -> None:
+        started.set()
+        await may_go_on.wait()
+        done.append(msg.data)
+
+    subscription = await nc.subscribe("a", cb=work, **options)
+    peer.message("a", b"1")
+    peer.message("a", b"2")
+    await started.wait()
+    await until(lambda: subscription.received == 2)
+    return subscription, may_go_on
+
+
+@pytest.mark.parametrize("how", ["twice", "counted", "unsubscribed", "drained", "lost", "given up"])
+async def test_drain_lets_callbacks_end(how: str) -> None:
+    done: list[bytes] = []
+    errors: list[Exception] = []
+    async with session(error_cb=errors.append) as (nc, peer, server):
+        limit = {"max_msgs": 2} if how == "counted" else {}
+        subscription, may_go_on = await busy(nc, peer, done, **limit)
+        others = []
+        if how == "unsubscribed":
+            await subscription.unsubscribe()
+        if how == "drained":
+            others = [asyncio.create_task(subscription.drain())]
+            await until(lambda: subscription.ended)
+        if how == "lost":
+            del server.answers["PING"]
+        draining = asyncio.create_task(nc.drain())
+        await reached(nc, Status.DRAINING)
+        if how == "twice":
+            others = [asyncio.create_task(nc.drain())]
+        if how == "given up":
+            draining.cancel()
+            draining = asyncio.create_task(nc.drain())
+        if how == "lost":
+            peer.cut()
+        await until(lambda: subscription.ended)
+        for _ in range(10):  # long after the server has answered, or has gone
+            await asyncio.sleep(0)
+        assert not draining.done()
+        assert not nc.is_closed
+        may_go_on.set()
+        await asyncio.gather(draining, *others)
+        assert (done, nc.is_closed) == ([b"1", b"2"], True)
+        reported = [TransportError] if how == "lost" else []
+        assert [type(error) for error in errors] == reported
+
+
+@pytest.mark.parametrize("how", ["reconnecting", "suspended", "back in time"])
+async def test_drain_without_a_connection(how: str) -> None:
+    done: list[bytes] = []
+    errors: list[Exception] = []
+    async with session() as (nc, peer, server):
+        subscription, may_go_on = await busy(nc, peer, done)
+        if how == "suspended":
+            await nc.suspend()
+        else:
+            server.down = {"one"}
+            peer.cut()
+            await reached(nc, Status.RECONNECTING)
+        nc.options.error_cb = errors.append
+        nc.publish("b", b"waits")
+        draining = asyncio.create_task(nc.drain())
+        await until(lambda: subscription.ended)
+        if how == "back in time":
+            server.down = ()
+            again = await server.accept()
+            assert (await again.expect("PUB")).payload == b"waits"
+            assert nc.is_draining
+        may_go_on.set()
+        await draining
+        assert (done, nc.is_closed) == ([b"1", b"2"], True)
+        told = [error for error in errors if isinstance(error, NotConnected)]
+        assert len(told) == (how != "back in time")
+
+
+async def test_no_server_is_left_while_it_drains() -> None:
+    done: list[bytes] = []
+    async with session(max_reconnect_attempts=2) as (nc, peer, server):
+        subscription, may_go_on = await busy(nc, peer, done)
+        server.down = {"one"}
+        peer.cut()
+        await reached(nc, Status.RECONNECTING)
+        draining = asyncio.create_task(nc.drain())
+        await until(lambda: subscription.ended)
+        await until(lambda: not nc.servers)
+        await until(lambda: nc._link._under_way is None)
+        assert nc.is_draining
+        may_go_on.set()
+        await draining
+        assert done == [b"1", b"2"]
+
+
+async def test_callbacks_that_drain_do_not_wait_for_one_another() -> None:
+    ended: list[str] = []
+
+    async def end(msg: nats.Msg) -> None:
+        await nc.drain()
+        ended.append(msg.subject)
+
+    async def failed(_: Exception) -> None:
+        await nc.drain()
+        ended.append("error")
+
+    async with session(error_cb=failed, connect_timeout=60) as (nc, peer, server):
+        del server.answers["PING"]
+        for name in "ab":
+            await nc.subscribe(name, cb=end)
+        peer.error("a refusal")
+        peer.message("a")
+        await reached(nc, Status.DRAINING)
+        peer.message("b", sid=2)
+        server.answers["PING"] = b"PONG\r\n"
+        peer.send(b"PONG\r\n")
+        await until(lambda: len(ended) == 3)
+        assert sorted(ended) == ["a", "b", "error"]
+        assert nc.is_closed
+
+
+async def test_drain_takes_no_longer_than_it_may() -> None:
+    errors: list[Exception] = []
+    async with session(drain_timeout=0.01, error_cb=errors.append) as (nc, peer, _):
+        await busy(nc, peer, [])
+        await nc.drain()
+        assert [(type(e), e.timeout) for e in errors] == [(RequestTimeout, 0.01)]
+        assert nc.is_closed
+
+
+async def test_drain_when_too_many_barriers_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors: list[Exception] = []
+    monkeypatch.setattr("agents_core.nats.client.PINGS_MAX", 0)
+    async with session(error_cb=errors.append) as (nc, _, _):
+        await nc.drain()
+        assert [type(error) for error in errors] == [OutboundBufferFull]
+        assert nc.is_closed
+
+
+async def test_the_first_questions_of_handlers_while_it_drains() -> None:
+    answers: list[bytes] = []
+
+    async def asks(_: nats.Msg) -> None:
+        await reached(nc, Status.DRAINING)
+        answers.append((await nc.request("b", timeout=5)).data)
+        answers.extend([msg.data async for msg in nc.request_many("b", timeout=5, max_msgs=1)])
+
+    async with session() as (nc, peer, _):
+        await nc.subscribe("a", cb=asks)
+        peer.message("a")
+        await until(lambda: nc.stats.in_msgs)
+        draining = asyncio.create_task(nc.drain())
+        for sid in (2, 3):
+            peer.message((await peer.expect("PUB")).words[2], b"%d" % sid, sid=sid)
+        await draining
+        assert answers == [b"2", b"3"]
 
 
 @pytest.mark.parametrize("how", ["silent", "lost", "down", "closed"])
