@@ -33,7 +33,7 @@ def export(site: Site, folder: Path, *, nats: str = "local://", base: str = "/")
         StorageError: one of them can't be written.
     """
     files = {path: asset.body for path, asset in site.assets.items()}
-    files |= {path: file.read_bytes() for path, file in site.files.items()}
+    files |= {path: file.read_bytes() for path, file in site.paths().items()}
     if (lock := f"{site.settings['pyodide']}{LOCK_FILE}") in files:
         files[lock] = _relocated(files[lock], base)
     for name in site.index.projects:

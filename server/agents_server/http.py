@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -51,8 +52,13 @@ def application(site: Site, nats: str, missing: Callable[[], list[str]]) -> ASGI
         return Response(found[0], media_type=found[1], headers={"Cache-Control": REVALIDATE})
 
     async def file(request: Request) -> Response:
-        asset = site.find(request.url.path, rules)
-        return asset.response(request) if asset else PlainTextResponse("not found", 404)
+        path = request.scope["path"]  # that of `request.url` ends at what was an escaped # or ?
+        if asset := site.find(path, rules):
+            return asset.response(request)
+        if f"{path}/" in site.paths():
+            query = request.url.query
+            return RedirectResponse(f"{quote(path)}/{'?' if query else ''}{query}")
+        return PlainTextResponse("not found", 404)
 
     routes = [
         Route("/config.json", config),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,20 +113,24 @@ def own_pages(folder: Path) -> dict[str, Path]:
     """The files of a user's folder by their path on the server, at `/<the folder's name>/`.
 
     Those that are hidden, or of a type that no page needs, are left out.
-
-    Raises:
-        Unsupported: there is no such folder, or it has no `index.html`.
     """
-    if not (folder / "index.html").is_file():
-        raise Unsupported(f"the page {folder}", "give a folder with an index.html")
-    base = f"/{folder.name}"
-    found = {f"{base}/": folder / "index.html"}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        hidden = any(part.startswith(".") or part in NOT_SERVED for part in name.parts)
-        if path.suffix in TYPES and path.is_file() and not hidden:
-            found[f"{base}/{name.as_posix()}"] = path
-    return found
+    found = {}
+    for where, folders, names in os.walk(folder):
+        folders[:] = filter(_is_served, folders)
+        base = Path("/", folder.name, Path(where).relative_to(folder)).as_posix()
+        for name in filter(_is_served, names):
+            path = Path(where, name)
+            if path.suffix in TYPES and os.path.isfile(path):  # False also where that is secret
+                found[f"{base}/{name}"] = path
+        if index := found.get(f"{base}/index.html"):
+            found[f"{base}/"] = index
+    return dict(sorted(found.items()))
+
+
+def _is_served(name: str) -> bool:
+    """Whether what has that name in a user's folder is; without UTF-8 no URL can name it."""
+    readable = name == name.encode(errors="ignore").decode()
+    return readable and not name.startswith(".") and name not in NOT_SERVED
 
 
 @dataclass(frozen=True)

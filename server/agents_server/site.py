@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from agents_core.errors import Unsupported
 from agents_core.version import VERSION
@@ -18,6 +20,11 @@ from agents_server.snapshot import Snapshot
 INDEX = "/simple/"
 """Where the package index is."""
 
+UNCHANGED = "/!$&'()*+,;=:@[]|^"
+"""What browsers leave as it is in the path of a URL, besides letters, digits and `-._~`."""
+
+_log = logging.getLogger("agents_server")
+
 
 @dataclass(frozen=True)
 class Site:
@@ -28,12 +35,14 @@ class Site:
         assets: files in memory, by path.
         files: files that are read at each request, by path, so that a page can be worked on.
         index: the package index.
+        pages: a folder with pages of one's own, or None; also looked through at each request.
     """
 
     settings: dict[str, Any]
     assets: Mapping[str, Asset]
     files: Mapping[str, Path]
     index: Index
+    pages: Path | None = None
 
     @classmethod
     def gather(cls, project: Project, config: Config, example: Example | None) -> Site:
@@ -57,7 +66,8 @@ class Site:
         if snapshot.path.exists():
             assets[snapshot.url] = Asset.packed_once(snapshot.path, IMMUTABLE, store)
         files = {**project.pages(), **(example.pages() if example else {})}
-        own = own_pages(config.pages) if config.pages else {}
+        if config.pages and not (config.pages / "index.html").is_file():
+            raise Unsupported(f"the page {config.pages}", "give a folder with an index.html")
         if config.pages and config.pages.name in {
             _folder(path) for path in (*files, *assets, INDEX)
         }:
@@ -72,19 +82,31 @@ class Site:
             "bytes": sum(len(asset.body) for path, asset in assets.items() if _at_boot(path)),
             "example": example.describe() if example else None,
         }
-        return cls(settings, assets, {**files, **own}, Index(wheels))
+        return cls(settings, assets, files, Index(wheels), config.pages)
+
+    def paths(self) -> dict[str, Path]:
+        """The files that are read at each request, by path: those that are there now."""
+        return {**self.files, **(own_pages(self.pages) if self.pages else {})}
 
     def find(self, path: str, policy: str) -> Asset | None:
         """The file at a path, to be sent with that policy; None if there is none."""
-        if path in self.files:
-            file = self.files[path]
-            return Asset.of(file.read_bytes(), file.suffix, REVALIDATE, policy=policy)
-        return self.assets.get(path)
+        file = self.paths().get(path)
+        return _read(file, policy) if file else self.assets.get(path)
 
     def tags(self, policy: str) -> dict[str, str]:
-        """All files by path, each with the tag of what is there now."""
-        found = {path: self.find(path, policy) for path in (*self.files, *self.assets)}
-        return {path: asset.tag for path, asset in found.items() if asset is not None}
+        """All files by path, as in a URL, each with the tag of what is there now."""
+        read = {path: _read(file, policy) for path, file in self.paths().items()}
+        found = {**self.assets, **read}
+        return {quote(path, UNCHANGED): asset.tag for path, asset in found.items() if asset}
+
+
+def _read(file: Path, policy: str) -> Asset | None:
+    """What is in a file; None if it was deleted, or can't be read."""
+    try:
+        return Asset.of(file.read_bytes(), file.suffix, REVALIDATE, policy=policy)
+    except OSError as error:
+        _log.warning("%s is not served: %s", file, error.strerror)
+        return None
 
 
 def _folder(path: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from time import monotonic
+from urllib.parse import quote
 
 from starlette.types import ASGIApp
 
@@ -66,7 +67,7 @@ async def up(config: Config) -> None:
             lock_file.tell(web.url)
             print(f"open {web.url}", flush=True)
             if config.pages:
-                print(f"and {web.url}{config.pages.name}/", flush=True)
+                print(f"and {web.url}{quote(config.pages.name)}/", flush=True)
             await stop.wait()
             _log.info("stopping")
 

@@ -31,7 +31,7 @@ def settings_in(folder: Path) -> dict[str, object]:
 def test_every_file_is_written_where_its_path_says(site: Site, tmp_path: Path) -> None:
     count = export(site, tmp_path, nats="wss://nats.example.org")
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
-    files = [path.lstrip("/") for path in (*site.assets, *site.files) if not path.endswith("/")]
+    files = [path.lstrip("/") for path in (*site.assets, *site.paths()) if not path.endswith("/")]
     index = {f"simple/{name}/index.html" for name in site.index.projects}
     assert {*files, *index, "config.json"} <= written | {"page/index.html"}
     assert count == len(files) + len(index) + 3  # two paths that end with a slash, and config.json

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -271,3 +272,55 @@ def test_serves_pages_of_ones_own(start_app: StartApp, tmp_path: Path) -> None:
     for path in ("/mine/deep/notes.md", "/mine/.secret.html", "/mine/table.csv", "/mine/../up.py"):
         assert app.fetch(path)[0] == 404
     assert "/mine/deep/page.mjs" in app.get("/config.json")["files"]
+    assert (
+        app.fetch("/mine?x=1")[2] == b"changed"
+    )  # relative links need the slash, so it is a redirect
+
+
+def test_pages_go_on_without_a_file_that_is_gone_and_find_new_ones(
+    start_app: StartApp, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in ("index.html", "old.css"):
+        (folder / name).write_text(name, encoding="utf-8")
+    (folder / "secret.txt").symlink_to(
+        "/proc/self/mem"
+    )  # a file that nobody can read from its start
+    app = start_app("--no-nats", "--pages", str(folder))
+    assert app.fetch("/mine/old.css")[0] == 200
+    (folder / "old.css").rename(folder / "new.css")
+    (folder / "deep").mkdir()
+    (folder / "deep" / "index.html").write_text("deep", encoding="utf-8")
+    assert app.fetch("/mine/old.css")[0] == app.fetch("/mine/secret.txt")[0] == 404
+    assert app.fetch("/mine/new.css")[2] == b"old.css"
+    assert app.fetch("/mine/deep/")[2] == b"deep"
+    mine = {path for path in app.get("/config.json")["files"] if path.startswith("/mine/")}
+    names = ("", "index.html", "new.css", "deep/", "deep/index.html")
+    assert mine == {f"/mine/{name}" for name in names}
+    (folder / "index.html").unlink()
+    assert app.fetch("/mine/")[0] == 404
+    assert "/" in app.get("/config.json")["files"]
+    assert app.stop() == 0
+    assert any("secret.txt is not served: Input/output error" in line for line in app.lines)
+
+
+def test_pages_may_have_any_name_that_a_url_can_say(start_app: StartApp, tmp_path: Path) -> None:
+    folder = tmp_path / "my #1"
+    folder.mkdir()
+    names = ["index.html", "a#b.txt", "c?d=é.txt", "50%25.txt", "e (f).txt"]
+    for name in names:
+        (folder / name).write_text(name, encoding="utf-8")
+    (folder / os.fsdecode(b"\xff.txt")).write_text("no UTF-8", encoding="utf-8")
+    app = start_app("--no-nats", "--pages", str(folder))
+    assert app.read_until("and ")
+    assert app.lines[-1] == f"and {app.url}my%20%231/"
+    for name in names:
+        assert app.fetch(f"/my%20%231/{quote(name)}")[2].decode() == name
+    assert app.fetch("/my%20%231")[2] == b"index.html"
+    tags = app.get("/config.json")["files"]
+    mine = {path: tag for path, tag in tags.items() if path.startswith("/my%20%231/")}
+    assert "/my%20%231/e%20(f).txt" in mine  # as a browser says it
+    assert len(mine) == len(names) + 1
+    for path, tag in mine.items():
+        assert app.fetch(path)[1]["ETag"] == f'"{tag}"'
