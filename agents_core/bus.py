@@ -207,9 +207,9 @@ class Bus(Protocol):
             subject: may have wildcards.
             queue: of all members of this group one gets each message.
             cb: called with each message; without it they wait for `next_msg` or `async for`.
-            max_msgs: end by itself after so many messages; 0 for never.
-            pending_msgs_limit: messages that may wait for a slow reader. A plain callback is
-                called at once, so that none waits.
+            max_msgs: end by itself after so many messages; 0 or less for never.
+            pending_msgs_limit: messages that may wait for a slow reader; 0 or less for any number.
+                A plain callback is called at once, so that none waits.
             pending_bytes_limit: the same in bytes of payload and headers.
             pending_policy: what becomes of more than that. A status message, by which servers
                 speak about a stream, is never dropped.
@@ -260,7 +260,8 @@ class Bus(Protocol):
             payload: the question.
             timeout: seconds for all answers together.
             headers: of the question.
-            stall: seconds after an answer in which the next one has to come.
+            stall: seconds after an answer in which the next one has to come; None, 0 or less, and
+                what is not below `timeout`, for no such end.
             max_msgs: answers after which there is nothing to wait for; 0 if that is not known.
             sentinel: tells whether a message is the mark of the end; that one is not delivered.
                 `agents_core.nats.requests.is_empty` is the usual one.

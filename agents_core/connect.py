@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Generator
 from typing import Any
 
 from agents_core import platform
 from agents_core.bus import Bus
-from agents_core.errors import TransportError
 from agents_core.localbus import LocalBus
+from agents_core.nats.options import log_error
 from agents_core.node import Node
-
-_log = logging.getLogger("agents_core")
 
 
 def connect(url: str | None = None, **options: Any) -> Connecting:
@@ -53,7 +50,7 @@ class Connecting:
         if url.startswith("local://"):
             bus = LocalBus(url.removeprefix("local://"), **options)
         else:
-            options = {"error_cb": _log_error, **options}
+            options = {"error_cb": log_error, **options}
             bus = await platform.current().connect_bus(url, name=own.get("name", ""), **options)
         try:
             node = Node(bus, **own)
@@ -73,9 +70,3 @@ class Connecting:
     async def __aexit__(self, *_: object) -> None:
         assert self._node is not None
         await self._node.close()
-
-
-def _log_error(error: Exception) -> None:
-    """Say what no call can raise; that an attempt failed is said by the status."""
-    level = logging.DEBUG if isinstance(error, TransportError) else logging.WARNING
-    _log.log(level, "%s", error)

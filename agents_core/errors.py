@@ -220,12 +220,15 @@ class CallbackCancelled(AgentsError):
 class ServiceError(AgentsError):
     """A service answers with an error (ADR-32); a handler raises it to do so.
 
-    `code` is a whole number as text; HTTP's are usual.
+    `code` is a whole number as text, which an int becomes; HTTP's are usual.
     """
 
     code: str
     description: str
     template: ClassVar[str] = "{code}: {description}"
+
+    def __post_init__(self) -> None:
+        self.code = str(self.code)
 
 
 @dataclass(eq=False)

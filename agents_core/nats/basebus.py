@@ -40,10 +40,12 @@ class BaseBus(Bus):
 
     _subscriptions: Subscriptions  # of the kind that the subclass needs
 
-    def __init__(self, status: Status, inbox_prefix: str = "_INBOX") -> None:
+    def __init__(self, status: Status, inbox_prefix: str | bytes = "_INBOX") -> None:
         self._status = StatusHolder(status)
         self._stats = Stats()
         self._timers = Timers()
+        if isinstance(inbox_prefix, bytes):
+            inbox_prefix = inbox_prefix.decode("utf-8", "surrogateescape")
         self._inbox = f"{inbox_prefix}.{unique()}"
         check_subject(self._inbox)
         self._requests = Requests(self, self._inbox, self._timers, self._listen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from agents_core.bus import DONE, Stats, Status
 from agents_core.errors import (
@@ -154,6 +154,13 @@ class Client(BaseBus):
         except BaseException:
             await self.close()
             raise
+
+    async def __aenter__(self) -> Self:
+        """As in nats-py: `async with await nats.connect(…) as nc:` closes it at the end."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     def set_server_pool(self, servers: Sequence[str]) -> None:
         """Replace the known servers, learned ones included, for reconnects from now on.

@@ -79,11 +79,13 @@ class Connector(Generic[T]):
 
     async def elsewhere(self, current: Server) -> T | None:
         """Each server other than this one, once; None when none of them answers."""
-        others = [server for server in self.servers if server is not current]
-        while others:
+        tried = {current.url}
+        while others := [server for server in self.servers if server.url not in tried]:
             chosen, delay = self._ask(others) or (others[0], 0.0)
             await asyncio.sleep(delay)
-            others.remove(chosen)
+            if chosen not in self.servers:  # the pool was replaced meanwhile
+                continue
+            tried.add(chosen.url)
             self.servers.take(chosen)
             if (made := await self._try_or_tell(chosen)) is not None:
                 return made

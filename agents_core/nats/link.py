@@ -260,7 +260,7 @@ class Link:
         info = connection.protocol.info
         self._outbox.max_payload = connection.protocol.max_payload
         news = self.connector.learn(info, connection.server)
-        if news:
+        if news and self._status.value is not Status.CONNECTING:
             self._callbacks.call(self._options.discovered_server_cb)
         if not info.get("ldm"):
             return

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import Any
 
+from agents_core.errors import CredentialsUnavailable, TransportError
 from agents_core.nats.auth import Identity
 from agents_core.nats.servers import Server
 from agents_core.nats.transport import TLS, Dialer
@@ -18,6 +20,16 @@ ReconnectToServerHandler = Callable[[list[Server], dict[str, Any]], "tuple[Serve
 """Given copies of the pool and the newest INFO: the server to try next, or None for the first of
 them, and the seconds to wait before."""
 
+_log = logging.getLogger("agents_core")
+
+
+def log_error(error: Exception) -> None:
+    """Say what no call can raise, and where it was raised; a failed attempt the status says."""
+    level = logging.DEBUG if isinstance(error, TransportError) else logging.WARNING
+    secret = isinstance(error, CredentialsUnavailable)  # its cause may name one
+    trace = None if secret or error.__traceback__ is None else error
+    _log.log(level, "%s", error, exc_info=trace)
+
 
 @dataclass(slots=True, kw_only=True)
 class Options(Identity):
@@ -27,9 +39,10 @@ class Options(Identity):
         servers: URLs; several are the members of one cluster.
         name: shown by the server's monitoring.
         error_cb: told about errors that no call can raise: slow consumers, the server's -ERR, a
-            raising callback.
+            raising callback. By default `log_error`; None for nobody.
         disconnected_cb, reconnected_cb, closed_cb: told when that happened.
-        discovered_server_cb: told when INFO named a server that was not known.
+        discovered_server_cb: told when a later INFO than the first named a server that was not
+            known.
         lame_duck_mode_cb: told when the server is about to go.
         allow_reconnect: come back after a loss.
         connect_timeout: seconds for one attempt, from dialling to the server's PONG.
@@ -64,7 +77,7 @@ class Options(Identity):
 
     servers: Sequence[str] = field(default=("nats://127.0.0.1:4222",), repr=False)
     name: str = ""
-    error_cb: NotifyError | None = None
+    error_cb: NotifyError | None = log_error
     disconnected_cb: Notify | None = None
     reconnected_cb: Notify | None = None
     closed_cb: Notify | None = None
@@ -86,7 +99,7 @@ class Options(Identity):
     tls_hostname: str = ""
     tls_handshake_first: bool = False
     skip_subject_validation: bool = False
-    inbox_prefix: str = "_INBOX"
+    inbox_prefix: str | bytes = "_INBOX"
     pending_size: int = 2 * 1024 * 1024
     drain_timeout: float = 30.0
     dialer: Dialer | None = None

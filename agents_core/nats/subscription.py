@@ -6,6 +6,7 @@ Counts, bounds, and hands over what arrives. The same class serves every bus.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ class Subscription:
         subject: what it subscribes to.
         queue: its queue group, or empty.
         cb: called with each message; without it, messages wait for `next_msg` or `async for`.
-        max_msgs: ends by itself after so many messages; 0 for never.
+        max_msgs: ends by itself after so many messages; 0 or less for never.
         bounds: what is kept for a slow reader; what is dropped is counted.
         on_unsub: tells the bus to stop sending, at once (0) or after so many messages; what is
             under way still arrives.
@@ -99,7 +100,7 @@ class Subscription:
         self.subject = subject
         self.queue = queue
         self.sid = sid
-        self.max_msgs = max_msgs
+        self.max_msgs = max(0, max_msgs)
         self._arrived = 0  # of which `_rest` is about to be taken
         self._rest: Iterator[Msg] = iter(())
         self.registered = 0  # how many had been received when the server began to count
@@ -108,8 +109,8 @@ class Subscription:
         self._cb = cb
         inline = cb is not None and not is_async(cb)
         self._take_in = cast("Callable[[Msg], object]", cb) if inline else self._keep
-        self._msgs_limit = bounds.pending_msgs_limit
-        self._bytes_limit = bounds.pending_bytes_limit
+        self._msgs_limit = _bound(bounds.pending_msgs_limit)
+        self._bytes_limit = _bound(bounds.pending_bytes_limit)
         self._policy = bounds.pending_policy
         self._on_unsub, self._on_end = on_unsub, on_end
         self._flush, self._on_error, self._stats = flush, on_error, stats
@@ -354,6 +355,11 @@ class Subscription:
         """Cancel an async callback, also one that outlived its subscription."""
         if self._runner is not None and self._runner is not asyncio.current_task():
             self._runner.cancel()
+
+
+def _bound(limit: int) -> int:
+    """As in nats-py, 0 or less stands for none."""
+    return limit if limit > 0 else sys.maxsize
 
 
 def _is_status(msg: Msg) -> bool:

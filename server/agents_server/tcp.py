@@ -35,7 +35,7 @@ async def dial(url: SplitResult, protocol: asyncio.Protocol, tls: TLS) -> asynci
             ssl=context_of(tls) if first else None,
             server_hostname=(tls.hostname or url.hostname) if first else None,
         )
-    except (OSError, ssl.SSLError) as error:
+    except (OSError, ValueError) as error:  # the latter for a host that can't be a name
         raise TransportError(public(url), reason(error)) from error
     return transport
 
@@ -65,4 +65,6 @@ def reason(error: Exception) -> str:
         return f"certificate verify failed: {error.verify_message}"
     if isinstance(error, ssl.SSLError) and error.reason:
         return f"TLS: {error.reason.lower().replace('_', ' ')}"
+    if isinstance(error, UnicodeError):  # of the codec for names, whose words are about itself
+        return "the host is no name that can be looked up"
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or repr(error)

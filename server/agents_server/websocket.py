@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from typing import Any
 from urllib.parse import SplitResult
 
@@ -57,7 +56,7 @@ async def dial(
             ssl=context_of(tls) if secure else None,
             server_hostname=(tls.hostname or url.hostname) if secure else None,
         )
-    except (OSError, ssl.SSLError) as error:
+    except (OSError, ValueError) as error:  # the latter for a host that can't be a name
         raise TransportError(plain, reason(error)) from error
     except WebSocketException as error:
         raise TransportError(plain, str(error)) from error

@@ -164,6 +164,19 @@ async def test_wrong_urls() -> None:
         await nats.connect("nats://localhost:99999")
 
 
+@pytest.mark.parametrize("prefix", ["nats", "ws"])
+@pytest.mark.parametrize("host", ["nats..example", "a" * 64, "a\x00b"])
+async def test_a_host_that_can_not_be_looked_up_does_not_hide_the_others(
+    nats_server: NatsServer, prefix: str, host: str
+) -> None:
+    wrong = f"{prefix}://{host}:4222"
+    with pytest.raises(TransportError):
+        await nats.connect(wrong)
+    nc = await nats.connect([wrong, nats_server.url], dont_randomize=True)
+    assert nc.url == nats_server.url
+    await nc.close()
+
+
 async def test_credentials(tmp_path_factory: pytest.TempPathFactory) -> None:
     extra = 'authorization { user: "u", password: "p" }'
     server = NatsServer(tmp_path_factory.mktemp("auth"), extra=extra)

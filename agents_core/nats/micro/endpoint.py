@@ -102,6 +102,7 @@ class Endpoint:
         try:
             request.respond_error(error.code, error.description)
         except AgentsError as failure:  # the connection is closed, the buffer is full, …
+            self._failed(error)
             _log.warning("%s can't be answered: %s", self.info.subject, failure)
 
 

@@ -111,8 +111,9 @@ class Request:
             InvalidSubject: whoever sent it wants no answer.
         """
         found = with_all_values(headers) | error_headers(code, description)
+        done = self.msg.respond(data, found)
         self._on_error(ServiceError(str(code), description))
-        return self.msg.respond(data, found)
+        return done
 
 
 Handler: TypeAlias = Callable[[Request], object]

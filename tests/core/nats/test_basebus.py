@@ -23,8 +23,9 @@ async def test_the_way_there_and_back_takes_as_long_as_a_barrier(
     await bus.close()
 
 
-async def test_reply_subjects_are_the_buss_own() -> None:
-    async with session(inbox_prefix="_INBOX.me") as (nc, _, _server):
+@pytest.mark.parametrize("prefix", ["_INBOX.me", b"_INBOX.me"])
+async def test_reply_subjects_are_the_buss_own(prefix: str | bytes) -> None:
+    async with session(inbox_prefix=prefix) as (nc, _, _server):
         inboxes = {nc.new_inbox() for _ in range(3)}
         assert len(inboxes) == 3
         assert all(matches("_INBOX.me.*.i.*", inbox) for inbox in inboxes)

@@ -682,3 +682,21 @@ async def test_barriers_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -
         await asyncio.gather(*waiting)
         server.answers["PING"] = b"PONG\r\n"
         await nc.flush()
+
+
+async def test_a_client_may_be_entered_and_is_closed_at_the_end() -> None:
+    async with await nats.connect("nats://one", dialer=ScriptedServer()) as nc:
+        assert nc.is_connected
+    assert nc.is_closed
+
+
+async def test_what_a_callback_raises_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def callback(_: nats.Msg) -> None:
+        raise ValueError("a fault of the user's")
+
+    async with session() as (nc, peer, _):
+        await nc.subscribe("a", cb=callback)
+        peer.message("a")
+        await nc.flush()
+    assert "a fault of the user's" in caplog.text
+    assert "Traceback" in caplog.text

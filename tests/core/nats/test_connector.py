@@ -137,6 +137,23 @@ async def test_elsewhere_each_other_is_tried_once(monkeypatch: pytest.MonkeyPatc
     assert sorted(made.tried) == ["b", "c", "d"]
 
 
+async def test_elsewhere_is_never_where_the_pool_says_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = Attempts(monkeypatch, "a", "b")
+    current = made.connector.servers.next()
+    sleep = made.sleep
+
+    async def replace(_: float) -> None:
+        monkeypatch.setattr(made, "sleep", sleep)
+        made.connector.servers.replace(["a", "c"])
+
+    monkeypatch.setattr(made, "sleep", replace)
+    assert await made.connector.elsewhere(current) == "c"
+    assert made.tried == ["c"]
+    assert made.connector.servers.urls == ["nats://a:4222", "nats://c:4222"]
+
+
 # -- the user's choice
 
 

@@ -345,9 +345,18 @@ async def test_what_the_cluster_says_may_be_ignored() -> None:
         assert not found
 
 
+async def test_the_servers_that_the_first_one_names_are_no_news() -> None:
+    found: list[str] = []
+    server = ScriptedServer(info(connect_urls=["two:4222"]))
+    async with client(server, discovered_server_cb=lambda: found.append("x")) as nc:
+        assert len(nc.servers) == 2
+        assert not found
+
+
 async def test_learning_of_servers() -> None:
     found = asyncio.Event()
     async with session(discovered_server_cb=found.set) as (nc, peer, server):
+        assert not found.is_set()
         peer.send(info(connect_urls=["two:4222", "three:4223"]))
         await found.wait()
         assert sorted(nc.servers) == [

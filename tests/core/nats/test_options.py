@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agents_core import nats
-from agents_core.nats.options import Options
+from agents_core.errors import CredentialsUnavailable, TransportError
+from agents_core.nats.options import Options, log_error
 from agents_core.testing.server import ScriptedServer
 
 
@@ -19,6 +20,31 @@ def test_tls_settings() -> None:
     context = object()
     tls = Options(tls=context, tls_hostname="h", tls_handshake_first=True).tls_settings()
     assert (tls.context, tls.hostname, tls.handshake_first) == (context, "h", True)
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "traced"),
+    [
+        (ValueError("a fault of the user's"), "WARNING", True),
+        (TransportError("nats://one", "refused"), "DEBUG", True),
+        (CredentialsUnavailable("token", "raised ValueError"), "WARNING", False),
+    ],
+)
+def test_what_no_call_can_raise_is_logged(
+    error: Exception, level: str, traced: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "agents_core")
+    with pytest.raises(type(error)):
+        raise error
+    log_error(error)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("agents_core", level)
+    assert bool(record.exc_info) is traced
+
+
+def test_who_wants_to_hear_of_no_error_says_so() -> None:
+    assert Options().error_cb is log_error
+    assert Options(error_cb=None).error_cb is None
 
 
 async def test_an_unknown_option_is_refused() -> None:

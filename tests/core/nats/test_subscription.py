@@ -462,3 +462,11 @@ async def test_to_wait_until_a_callback_has_ended_is_not_to_be_cancelled_with_it
     await asyncio.sleep(0)
     source.subscription.stop()
     await draining
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+async def test_no_limit_is_a_limit_of_nothing_as_in_nats_py(limit: int) -> None:
+    source = Source(pending_msgs_limit=limit, pending_bytes_limit=limit, max_msgs=limit)
+    source.deliver(b"1", b"2")
+    assert (source.subscription.pending_msgs, source.subscription.dropped) == (2, 0)
+    assert (source.subscription.max_msgs, source.subscription.ended) == (0, False)

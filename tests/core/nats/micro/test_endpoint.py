@@ -146,6 +146,24 @@ async def test_a_handler_that_raises_where_nobody_waits() -> None:
         assert found.stats().last_error == "400:no"
 
 
+async def test_a_code_may_be_a_number() -> None:
+    def fail(_: Request) -> None:
+        raise ServiceError(400, "no")  # type: ignore[arg-type]
+
+    async with endpoint(fail) as (found, bus):
+        answer = error_of(await bus.request("a.b", timeout=5))
+        assert answer is not None
+        assert answer.code == "400"
+        assert found.stats().last_error == "400:no"
+
+
+async def test_an_error_for_nobody_is_one_error() -> None:
+    async with endpoint(lambda request: request.respond_error(400, "no")) as (found, bus):
+        bus.publish("a.b")
+        await bus.flush()
+        assert found.stats().num_errors == 1
+
+
 async def test_an_answer_that_can_not_be_sent_does_no_harm(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -155,6 +173,7 @@ async def test_an_answer_that_can_not_be_sent_does_no_harm(
     async with endpoint(fail) as (found, bus):
         found._handle(Msg("a.b", reply="no subject", bus=bus))
         assert "a.> can't be answered" in caplog.text
+        assert found.stats().num_errors == 1
         with pytest.raises(RequestTimeout):
             await (await bus.subscribe("silent")).next_msg(0.01)
 
