@@ -187,7 +187,8 @@ class Upload:
     async def _confirm(self) -> None:
         """Wait until the first chunk under way is stored in its place."""
         chunk = self._flight[0]
-        await asyncio.wait([chunk.future])  # awaiting it would cancel it, and it is to settle
+        if not chunk.future.done():
+            await asyncio.wait([chunk.future])  # awaiting it would cancel it, and it is to settle
         try:
             self._place(chunk.future.result())
         except INTERRUPTIONS as error:
