@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    import asyncio
+
     from agents_core.errors import AgentsError
     from agents_core.nats.headers import HeadersLike
     from agents_core.nats.msg import Msg
@@ -141,6 +143,10 @@ class Subscription(Protocol):
 
     async def drain(self) -> None:
         """End, but deliver what has already arrived."""
+        ...
+
+    def include(self, work: asyncio.Task[None]) -> None:
+        """`Bus.drain` waits for this, too: it handles what a plain callback has taken."""
         ...
 
 

@@ -346,6 +346,14 @@ class Subscription:
         self._on_end(self)
         self._waiters.wake_all()
 
+    def include(self, work: asyncio.Task[None]) -> None:
+        """Wait for this as for an async callback, and cancel it as one, until it is done."""
+        self._runner = work
+        work.add_done_callback(self._excluded)
+
+    def _excluded(self, _: object) -> None:
+        self._runner = None
+
     def discard(self) -> None:
         """Drop what is pending: the bus is closed for good."""
         self._pending.clear()

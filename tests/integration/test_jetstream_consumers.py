@@ -325,6 +325,40 @@ async def test_what_was_not_taken_is_handed_over_by_drain_and_not_by_stop(
 
 
 @BUSES
+async def test_a_callback_has_what_has_arrived_when_the_bus_is_drained(
+    nats_server: NatsServer, kind: str
+) -> None:
+    async with stream(nats_server, kind) as (js, name):
+        await fill(js, name, 50, "a")
+        arrived = asyncio.Event()
+        acknowledged: list[int] = []
+        read: list[int] = []
+
+        async def acknowledge(msg: JSMsg) -> None:
+            await arrived.wait()
+            await js.bus.flush()
+            msg.ack()
+            acknowledged.append(msg.metadata.sequence.stream)
+
+        async def take(msg: JSMsg) -> None:
+            await arrived.wait()
+            await js.bus.flush()
+            read.append(msg.metadata.sequence.stream)
+
+        subscription = await js.pull_subscribe(f"{name}.a", "d")
+        consumed = await subscription.consume(acknowledge)
+        ordered = await js.ordered_consumer(name, cb=take)
+        while consumed.pending_msgs < 49 or ordered.pending_msgs < 49:  # one is being handled
+            await asyncio.sleep(0)
+        arrived.set()
+        await js.bus.drain()
+        assert acknowledged == read == list(range(1, 51))
+        async with jetstream(nats_server) as other:
+            info = await other.consumer_info(name, "d")
+            assert (info.num_pending, info.num_ack_pending) == (0, 0)
+
+
+@BUSES
 async def test_consuming_outlives_the_server(own_nats_server: NatsServer, kind: str) -> None:
     async with stream(own_nats_server, kind) as (js, name):
         await fill(js, name, 10)

@@ -307,6 +307,10 @@ class Consume:
             self._attempt = 0
             self._stop_work()
             self._lost()
+        elif status is Status.DRAINING and (runner := self._delivery.runner) is not None:
+            assert self._subscription is not None
+            self._subscription.include(runner)
+            self._begin(self._finish())
         elif status is Status.CLOSED:
             self.stop()
 
@@ -332,6 +336,12 @@ class Consume:
         """End now. What was not taken is dropped; the server delivers it again after `ack_wait`."""
         self._end()
         self._delivery.drop()
+
+    async def _finish(self) -> None:
+        """End when what was under way has arrived; the bus waits for the callback, and closes."""
+        with suppress(AgentsError):
+            await self._bus.flush()
+        self._end()
 
     async def drain(self) -> None:
         """Ask for no more, but hand over what has arrived.

@@ -59,6 +59,11 @@ class Delivery:
         """No more messages will arrive; some may still be here."""
         return self._ended.is_set()
 
+    @property
+    def runner(self) -> asyncio.Task[None] | None:
+        """What calls an async callback; None if there is no such."""
+        return self._runner
+
     def start(self) -> None:
         """Begin to call an async callback."""
         if self._cb is not None and self._plain is None:

@@ -395,6 +395,26 @@ async def test_drain_hands_over_what_is_on_its_way() -> None:
         await it.messages.drain()
 
 
+async def test_the_bus_is_drained() -> None:
+    seen: list[bytes] = []
+
+    async def take(msg: JSMsg) -> None:
+        await settle(it.js.bus)
+        seen.append(msg.data)
+
+    async with reader(cb=take) as it:
+        request = await it.server.pull()
+        for number in range(1, 8):
+            it.server.deliver(request, number, b"%d" % number)
+        await it.js.bus.drain()
+        assert seen == [b"%d" % number for number in range(1, 8)]
+        assert it.js.bus.status is Status.CLOSED
+        await it.messages.wait()
+    async with reader() as it:
+        await it.js.bus.drain()
+        assert await it.next() == []
+
+
 async def test_drain_during_a_pause() -> None:
     async with reader() as it:
         it.server.say(await it.server.pull(), 409, "Leadership Change")
