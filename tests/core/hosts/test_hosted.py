@@ -192,6 +192,16 @@ async def test_closing_the_node_while_a_host_starts() -> None:
         assert not kit.hosts.running
 
 
+async def test_a_host_that_dies_before_it_is_welcomed_is_a_start_that_failed() -> None:
+    async with FakeKit.made() as kit:
+        starting = asyncio.create_task(kit.spawn(Adder))
+        await until(lambda: kit.hosts.running)
+        kit.hosts.running[0].die("gone")
+        with pytest.raises(RemoteError, match="gone"):
+            await starting
+        assert not kit.node.hosts.info()
+
+
 async def test_a_kill_of_one_that_has_ended_does_nothing() -> None:
     async with FakeKit.made() as kit:
         adder = await kit.spawn(Adder)
