@@ -86,8 +86,6 @@ class BaseBus(Bus):
         self, subject: str, cb: Callback | None, max_msgs: int, bounds: Bounds
     ) -> Subscription:
         """For replies, also while it drains: handlers may ask until they have ended."""
-        if self.status is Status.CLOSED:
-            raise ConnectionClosed(self.url)
         return await self._subscriptions.add(subject, "", cb, max_msgs, bounds)
 
     async def request(

@@ -318,14 +318,14 @@ class Client(BaseBus):
         if self.is_closed:
             return
         self._status.set(Status.CLOSED)
-        await self._link.close()
+        self._link.close()
         self._outbox.close()
         self._requests.fail_all(ConnectionClosed(self.url))
         self._subscriptions.close()
         self._timers.close()
         self._callbacks.call(self.options.closed_cb)
         spared = self._subscriptions.spared
-        try:
+        try:  # all but waiting is done by now: whoever cancels this loses nothing
             await self._callbacks.settle(self.options.connect_timeout, spared)
         finally:
             self._callbacks.cancel(spared)

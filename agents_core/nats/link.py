@@ -187,10 +187,15 @@ class Link:
     async def _return(self) -> None:
         """Try server after server until one answers, or none is left."""
         connection = await self.connector.again()
-        if connection is not None:
+        if connection is None:
+            if self._status.is_live:
+                await self._on_end()
+        elif (
+            self._status.value is Status.CLOSED
+        ):  # what was tried last did not let itself be cancelled
+            connection.close()
+        else:
             self._back(connection)
-        elif self._status.is_live:
-            await self._on_end()
 
     def _back(self, connection: Connection, known: Set[bytes] = frozenset()) -> None:
         self._use(connection, known)
@@ -238,9 +243,11 @@ class Link:
         else:
             self.connector.hurry()
 
-    async def close(self) -> None:
-        """End what is under way, and the connection."""
-        await self._end_way()
+    def close(self) -> None:
+        """End the connection, and what is under way, which ends among the callbacks."""
+        if self._under_way is not None and self._under_way is not asyncio.current_task():
+            self._under_way.cancel()
+            self._callbacks.run(self._under_way)
         if self.connection is not None:
             self.connection.close()
         self.connection = self._subscriptions.connection = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from random import Random
 
 import pytest
@@ -765,3 +766,53 @@ async def test_close_while_reconnecting() -> None:
         await until(lambda: len(server.dialled) > 1)
         await nc.close()
         assert nc.is_closed
+
+
+async def test_a_close_that_is_cancelled_has_closed() -> None:
+    closed: list[str] = []
+    async with session(closed_cb=lambda: closed.append("closed")) as (nc, peer, server):
+        waiting = asyncio.create_task((await nc.subscribe("a")).next_msg(60))
+        server.silent = {"one"}
+        peer.cut()
+        await reached(nc, Status.RECONNECTING)
+        await until(lambda: len(server.dialled) > 1)
+        closing = asyncio.create_task(nc.close())
+        await until(lambda: nc.is_closed)
+        with pytest.raises(ConnectionClosed):
+            nc.publish("a")
+        closing.cancel()
+        with pytest.raises(ConnectionClosed):
+            await waiting
+        assert closed == ["closed"]
+
+
+async def test_a_server_that_answers_after_the_end_is_left() -> None:
+    asked: list[str] = []
+
+    async def token() -> str:
+        if made.is_set():
+            asked.append("again")
+            with suppress(asyncio.CancelledError):  # as nobody should
+                await asyncio.Event().wait()
+        return "a token"
+
+    made = asyncio.Event()
+
+    async with session(token=token) as (nc, peer, server):
+        made.set()
+        peer.cut()
+        await reached(nc, Status.RECONNECTING)
+        await until(lambda: asked)
+        closing = asyncio.create_task(nc.close())
+        await (await server.accept()).wait_closed()
+        await closing
+        assert nc.is_closed
+
+
+async def test_who_hears_of_a_loss_sees_that_a_server_is_sought() -> None:
+    seen: list[tuple[Status, bool]] = []
+    heard = {"disconnected_cb": lambda: seen.append((nc.status, nc.is_connected))}
+    async with session(**heard) as (nc, peer, _):
+        peer.cut()
+        await reached(nc, Status.RECONNECTING, Status.CONNECTED)
+    assert seen == [(Status.RECONNECTING, False)]
