@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from agents_core.agent import Agent
 from agents_core.context import Context
@@ -64,7 +65,7 @@ class Cell:
         self._finishing: Exit | None = None
         self._killed: asyncio.Future[Exit] | None = None
         self._starting: asyncio.Task[Exit | None] | None = None
-        self._timers: set[Timer] = set()
+        self._timers: WeakSet[Timer] = WeakSet()  # one that the agent cancels is kept by nobody
         self._hooked: set[asyncio.Future[Any]] = set()
         self._ended: asyncio.Future[None] | None = None
 
@@ -202,7 +203,6 @@ class Cell:
         self._context.end()
         for timer in self._timers:
             timer.cancel()
-        self._timers.clear()
         for done in self._hooked:
             _settle(done)
         self.mailbox.drop_own()
@@ -377,7 +377,6 @@ class Cell:
         """Call once, between two messages, while this instance runs."""
 
         def due() -> None:
-            self._timers.discard(timer)
             self.mailbox.put_control(Control(call))
             self.wake()
 

@@ -30,7 +30,7 @@ def check_seconds(seconds: float) -> None:
 class Timer:
     """One pending call; `cancel` takes it back."""
 
-    __slots__ = ("_callback", "_timers", "when")
+    __slots__ = ("__weakref__", "_callback", "_timers", "when")
 
     def __init__(self, when: float, callback: Callable[[], object], timers: Timers) -> None:
         self.when = when

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 from agents_core import Agent, AgentRef, Message, connect, on
 from agents_core.errors import AskTimeout
+from agents_core.timers import CANCELLED_MAX
 from tests.core.sample import Events, pair, until
 
 
@@ -46,9 +49,24 @@ class Curious(Agent):
     def fail(self) -> None:
         raise RuntimeError("later")
 
+    @on("debounce")
+    def debounce(self) -> None:
+        for _ in range(2 * CANCELLED_MAX):
+            self.seen.append(weakref.ref(timer := self.ctx.after(3600, self.fail)))
+            timer.cancel()
+
     @on("finish")
     def finish(self) -> None:
         self.ctx.stop()
+
+
+async def test_of_timers_that_an_agent_cancels_few_are_kept() -> None:
+    async with connect("local://") as node:
+        seen: list[Any] = []
+        ref = await node.spawn(Curious, "a", seen)
+        await ref.ask("debounce")
+        gc.collect()
+        assert sum(timer() is not None for timer in seen[3:]) <= CANCELLED_MAX + 1
 
 
 async def test_outside_of_a_handler_there_is_no_message() -> None:
