@@ -138,9 +138,11 @@ class Link:
         self._watch(connection)
         self.inform(connection)
         self._subscriptions.register(connection, shared)
-        self._outbox.attach(connection)
+        dropped = self._outbox.attach(connection)
         if self._status.is_live:
             self._status.set(Status.CONNECTED)
+        for error in dropped:
+            self._on_error(error)
 
     def _watch(self, connection: Connection | None) -> None:
         if self._keep_alive is not None:
