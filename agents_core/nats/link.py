@@ -303,7 +303,7 @@ class Link:
                 new.close()  # and stay, or have drained meanwhile
                 return
             self._outbox.detach()
-            self._subscriptions.withdraw()
+            self._subscriptions.withdraw(old)
             await self._answers(old)
         except BaseException:  # the old one was lost, or the client is closed
             new.close()

@@ -188,11 +188,10 @@ class ClientSubscriptions(Subscriptions):
         shared, self._shared, self._next = self._shared, {}, None
         return shared
 
-    def withdraw(self) -> None:
-        """Have the server send no more for any of them; they go on on another connection."""
-        if self.connection is not None:
-            for sid in self:
-                self.connection.command(commands.unsub(sid))
+    def withdraw(self, connection: Connection) -> None:
+        """Have its server send no more for any of them; they go on on another one."""
+        for sid in self:
+            connection.command(commands.unsub(sid))
 
     async def _begin(self, subscription: Subscription) -> None:
         if self.connection is not None:

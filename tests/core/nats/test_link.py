@@ -429,7 +429,7 @@ async def test_a_lame_duck_is_left_without_a_gap() -> None:
         new.send(b"PONG\r\n")  # of the handshake
         await new.expect("PING")
         assert [c.words[1] for c in new.commands if c.verb == "SUB"] == []
-        new.send(info(max_payload=7))
+        new.send(info(max_payload=8))
         assert nc.url == "nats://one:4222"  # as long as the other has not answered
         await ended.unsubscribe()
         new.message("work", b"1", sid=2)  # what two may serve is served by both
@@ -455,7 +455,7 @@ async def test_a_lame_duck_is_left_without_a_gap() -> None:
         assert (await asking).data == b"late, and in time"
         assert seen == [b"1", b"2", b"4"]
         assert counted.received == 1
-        assert nc.max_payload == 7
+        assert nc.max_payload == 8
         assert (nc.url, nc.stats.reconnects) == ("nats://two:4222", 1)
         server.answers["PING"] = b"PONG\r\n"
 
