@@ -141,8 +141,12 @@ class Subscription(Protocol):
         """End now, or after `limit` messages have arrived since the subscription began."""
         ...
 
+    async def leave(self) -> None:
+        """End, but take what was under way; a callback may still have to handle it."""
+        ...
+
     async def drain(self) -> None:
-        """End, but deliver what has already arrived."""
+        """End, but deliver what has already arrived; return when a callback has handled it."""
         ...
 
     def include(self, work: asyncio.Task[None]) -> None:

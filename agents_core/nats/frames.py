@@ -107,6 +107,11 @@ def command(line: bytes) -> Frame:
     return b"", line, b"", b""
 
 
+def size_of(frame: Frame) -> int:
+    """Bytes of headers and payload of a message; of each of a run's, which are alike."""
+    return int(frame[1].partition(CRLF)[0].rpartition(b" ")[2])
+
+
 class Run(list[bytes]):
     """Payloads of one length for one subject, to which a client appends by itself.
 

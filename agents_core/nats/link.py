@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Set
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +112,7 @@ class Link:
         if self._status.value is Status.CLOSED:  # by somebody else, meanwhile
             connection.close()
             raise ConnectionClosed(self.url)
-        self._use(connection)
+        self._use(connection, {})
 
     async def _open(self, server: Server) -> Connection:
         """One attempt at one server, within `connect_timeout`."""
@@ -132,15 +132,17 @@ class Link:
             raise TransportError(connection.url, reason) from None
         return connection
 
-    def _use(self, connection: Connection, known: Set[bytes] = frozenset()) -> None:
+    def _use(self, connection: Connection, shared: Mapping[bytes, int]) -> None:
         """This one from now on: what is subscribed to, then what was published meanwhile."""
         self.connection, self.url = connection, connection.url
         self._watch(connection)
         self.inform(connection)
-        self._subscriptions.register(connection, known)
-        self._outbox.attach(connection)
+        self._subscriptions.register(connection, shared)
+        dropped = self._outbox.attach(connection)
         if self._status.is_live:
             self._status.set(Status.CONNECTED)
+        for error in dropped:
+            self._on_error(error)
 
     def _watch(self, connection: Connection | None) -> None:
         if self._keep_alive is not None:
@@ -195,10 +197,10 @@ class Link:
         ):  # what was tried last did not let itself be cancelled
             connection.close()
         else:
-            self._back(connection)
+            self._back(connection, {})
 
-    def _back(self, connection: Connection, known: Set[bytes] = frozenset()) -> None:
-        self._use(connection, known)
+    def _back(self, connection: Connection, shared: Mapping[bytes, int]) -> None:
+        self._use(connection, shared)
         self._stats.reconnects += 1
         self._callbacks.call(self._options.reconnected_cb)
 
@@ -295,17 +297,19 @@ class Link:
         if new is None:
             return
         try:
-            shared = self._subscriptions.share(new, self._requests.subscription)
+            self._subscriptions.share(new, self._requests.subscription)
             settled = await self._answers(new) and await asyncio.sleep(SETTLE_S, result=True)
             if not settled or new.ended or self._status.value is not Status.CONNECTED:
                 new.close()  # and stay, or have drained meanwhile
                 return
             self._outbox.detach()
-            self._subscriptions.withdraw()
+            self._subscriptions.withdraw(old)
             await self._answers(old)
         except BaseException:  # the old one was lost, or the client is closed
             new.close()
             raise
+        finally:
+            shared = self._subscriptions.unshare()
         self._release(old)
         old.close()
         self._status.set(Status.RECONNECTING)

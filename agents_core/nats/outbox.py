@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from agents_core.bus import Stats
-from agents_core.errors import ConnectionClosed, OutboundBufferFull
+from agents_core.errors import ConnectionClosed, MaxPayloadExceeded, OutboundBufferFull
 from agents_core.nats.connection import Connection
-from agents_core.nats.frames import Frame, Frames
+from agents_core.nats.frames import Frame, Frames, size_of
 from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT
 
 FAIR_CALLS = 100
@@ -53,12 +53,22 @@ class Outbox:
         else:
             connection.send(frame)
 
-    def attach(self, connection: Connection) -> None:
-        """Send on this connection from now on, what was held first."""
+    def attach(self, connection: Connection) -> list[MaxPayloadExceeded]:
+        """Send on this connection from now on, what was held first.
+
+        Returns what this server would end the connection for, and was dropped: the one before took
+        more.
+        """
         self.connection, self.frames = connection, connection.frames
+        dropped = []
         for frame in self._held.take_messages():
-            connection.send(frame)
+            size = size_of(frame)
+            if size > self.max_payload:
+                dropped.append(MaxPayloadExceeded(size, self.max_payload))
+            else:
+                connection.send(frame)
         self.wake()
+        return dropped
 
     def detach(self) -> None:
         """Hold what is sent from now on, for the next connection."""

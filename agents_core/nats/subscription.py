@@ -318,13 +318,17 @@ class Subscription:
         Raises:
             NotConnected: the connection is down; what has arrived is still delivered.
         """
+        await self.leave()
+        await self.handled()
+
+    async def leave(self) -> None:
+        """The first half of `drain`, which raises the same: no more will arrive."""
         if not self._ended:
             self._on_unsub(self, 0)
             try:
                 await self._flush()
             finally:
                 self.finish()
-        await self.handled()
 
     async def handled(self) -> None:
         """Return when an async callback has handled all that is pending; not within itself."""

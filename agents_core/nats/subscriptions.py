@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Set
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -151,32 +151,47 @@ class ClientSubscriptions(Subscriptions):
 
     connection: Connection | None = None
 
-    def register(self, connection: Connection, known: Set[bytes] = frozenset()) -> None:
+    def __init__(
+        self,
+        flush: Callable[[], Awaitable[None]],
+        on_error: Callable[[Exception], None],
+        stats: Stats,
+    ) -> None:
+        super().__init__(flush, on_error, stats)
+        self._ending: set[bytes] = set()  # no server is to hear of them again
+        self._next: Connection | None = None  # to the server that is about to take over
+        self._shared: dict[bytes, int] = {}  # what it knows, and what each had received before
+
+    def register(self, connection: Connection, shared: Mapping[bytes, int]) -> None:
         """Tell a new connection's server about all of them, but for those that it knows."""
         self.connection = connection
-        for sid in known - self.keys():  # ended meanwhile
-            connection.command(commands.unsub(sid))
-        for subscription in list(self.values()):
-            if subscription.sid not in known:
+        for sid, subscription in list(self.items()):
+            if sid in shared:
+                subscription.registered = shared[sid]
+            elif sid not in self._ending:
                 self._register(connection, subscription)
 
-    def share(self, connection: Connection, replies: Interest | None) -> set[bytes]:
+    def share(self, connection: Connection, replies: Interest | None) -> None:
         """Tell another server, too, about those that two may serve at once.
 
         Of a queue group one member gets each message, and only the first reply counts.
-        Returns their ids.
         """
-        shared = set()
-        for subscription in list(self.values()):
-            if (subscription.queue or subscription is replies) and not subscription.max_msgs:
-                self._register(connection, subscription)
-                shared.add(subscription.sid)
+        self._next = connection
+        for sid, subscription in self.items():
+            wanted = subscription.queue or subscription is replies
+            if wanted and not subscription.max_msgs and sid not in self._ending:
+                connection.command(commands.sub(subscription.subject, sid, subscription.queue))
+                self._shared[sid] = subscription.received
+
+    def unshare(self) -> dict[bytes, int]:
+        """There is one server again; returns what the other one knows, for `register`."""
+        shared, self._shared, self._next = self._shared, {}, None
         return shared
 
-    def withdraw(self) -> None:
-        """Have the server send no more for any of them; they go on on another connection."""
-        for subscription in self.values():
-            self._unsub(subscription, 0)
+    def withdraw(self, connection: Connection) -> None:
+        """Have its server send no more for any of them; they go on on another one."""
+        for sid in self:
+            connection.command(commands.unsub(sid))
 
     async def _begin(self, subscription: Subscription) -> None:
         if self.connection is not None:
@@ -191,7 +206,19 @@ class ClientSubscriptions(Subscriptions):
             connection.command(commands.unsub(sid, subscription.max_msgs - subscription.received))
 
     def _unsub(self, subscription: Subscription, limit: int) -> None:
-        """UNSUB, at once or after `limit` messages, of which the server counts its own."""
+        """UNSUB, at once or after `limit` messages, of which the server counts its own.
+
+        Two can't count together: the one about to take over hears of what is limited by `register`.
+        """
+        sid = subscription.sid
+        if not limit:
+            self._ending.add(sid)
         if self.connection is not None:
             left = limit - subscription.registered if limit else 0
-            self.connection.command(commands.unsub(subscription.sid, left))
+            self.connection.command(commands.unsub(sid, left))
+        if self._next is not None and self._shared.pop(sid, None) is not None:
+            self._next.command(commands.unsub(sid))
+
+    def _forget(self, subscription: Subscription) -> None:
+        super()._forget(subscription)
+        self._ending.discard(subscription.sid)

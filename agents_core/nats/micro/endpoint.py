@@ -62,6 +62,11 @@ class Endpoint:
         handle = self._handle_async if is_async(self._handler) else self._handle
         self._subscription = await bus.subscribe(self.info.subject, self.info.queue_group, handle)
 
+    async def leave(self) -> None:
+        """Take no more, but what is under way; see `Subscription.leave`."""
+        if self._subscription is not None:
+            await self._subscription.leave()
+
     async def drain(self) -> None:
         """Take no more, but answer what is under way; see `Subscription.drain`."""
         if self._subscription is not None:

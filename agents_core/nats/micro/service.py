@@ -212,12 +212,10 @@ class Service(Group):
 
         A connection that is down is no hindrance: the interest has ended here.
         """
-        for endpoint in self._endpoints:
-            try:
-                await endpoint.drain()
-            except AgentsError as error:
-                _log.warning("%s was ended without a barrier: %s", endpoint.info.subject, error)
         self._verbs.end()
+        await asyncio.gather(*map(_leave, self._endpoints))  # all at once, then wait for handlers
+        for endpoint in self._endpoints:
+            await endpoint.drain()
         if self._unlisten is not None:
             self._unlisten()
         self.stopped.set()
@@ -267,6 +265,13 @@ async def add_service(
     )
     await service.start()
     return service
+
+
+async def _leave(endpoint: Endpoint) -> None:
+    try:
+        await endpoint.leave()
+    except AgentsError as error:
+        _log.warning("%s was ended without a barrier: %s", endpoint.info.subject, error)
 
 
 def _join(*parts: str) -> str:

@@ -438,7 +438,7 @@ async def test_a_lame_duck_is_left_without_a_gap() -> None:
         new.send(b"PONG\r\n")  # of the handshake
         await new.expect("PING")
         assert [c.words[1] for c in new.commands if c.verb == "SUB"] == []
-        new.send(info(max_payload=7))
+        new.send(info(max_payload=8))
         assert nc.url == "nats://one:4222"  # as long as the other has not answered
         await ended.unsubscribe()
         new.message("work", b"1", sid=2)  # what two may serve is served by both
@@ -464,7 +464,7 @@ async def test_a_lame_duck_is_left_without_a_gap() -> None:
         assert (await asking).data == b"late, and in time"
         assert seen == [b"1", b"2", b"4"]
         assert counted.received == 1
-        assert nc.max_payload == 7
+        assert nc.max_payload == 8
         assert (nc.url, nc.stats.reconnects) == ("nats://two:4222", 1)
         server.answers["PING"] = b"PONG\r\n"
 
@@ -484,6 +484,90 @@ async def test_what_two_servers_may_serve_is_known_to_both() -> None:
         server.answers["PING"] = b"PONG\r\n"
         new.send(b"PONG\r\n")
         assert [(await old.expect("UNSUB")).line for _ in range(2)] == [b"UNSUB 1", b"UNSUB 2"]
+
+
+async def handover(server: ScriptedServer) -> tuple[Session, Session]:
+    """A server that is about to go, and the one that serves what two may serve, too."""
+    old = await server.accept()
+    await old.expect("PING")
+    del server.answers["PING"]
+    old.send(info(ldm=True))
+    new = await server.accept()
+    await new.expect("PING")
+    new.send(b"PONG\r\n")  # of the handshake
+    await new.expect("SUB")
+    await new.expect("PING")
+    return old, new
+
+
+async def lines(nc: nats.Client, peer: Session) -> list[bytes]:
+    """What else this server has heard of subscriptions."""
+    await nc.flush()
+    return [c.line for c in peer.commands if c.verb in {"SUB", "UNSUB"}]
+
+
+async def test_what_is_limited_while_another_server_takes_over_is_counted_anew() -> None:
+    server = ScriptedServer()
+    async with client(server, TWO, rng=Soon()) as nc:
+        work = await nc.subscribe("work", "group")
+        old, new = await handover(server)
+        old.message("work")
+        await until(lambda: work.received)
+        await work.unsubscribe(5)
+        assert (await old.expect("UNSUB")).line == b"UNSUB 1 5"
+        assert (await new.expect("UNSUB")).line == b"UNSUB 1"
+        server.answers["PING"] = b"PONG\r\n"
+        new.send(b"PONG\r\n")
+        await reached(nc, Status.RECONNECTING, Status.CONNECTED)
+        assert await lines(nc, new) == [b"SUB work group 1", b"UNSUB 1 4"]
+        for _ in range(4):
+            new.message("work")
+        await until(lambda: work.ended)
+
+
+@pytest.mark.parametrize("how", ["drain", "unsubscribe"])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_what_ends_while_another_server_takes_over_is_over_on_both(
+    how: str, when: str
+) -> None:
+    server = ScriptedServer()
+    async with client(server, TWO, rng=Soon()) as nc:
+        ending = [await nc.subscribe("work", "group"), await nc.subscribe("plain")]
+        old, new = await handover(server)
+        if when == "after":  # the old one was told to send no more
+            new.send(b"PONG\r\n")
+            await old.expect("PING")
+        ends = [asyncio.create_task(getattr(subscription, how)()) for subscription in ending]
+        assert (await new.expect("UNSUB")).line == b"UNSUB 1"
+        server.answers["PING"] = b"PONG\r\n"
+        for peer in (old, new):
+            peer.send(b"PONG\r\n")
+        await reached(nc, Status.RECONNECTING, Status.CONNECTED)
+        await asyncio.gather(*ends)
+        assert await lines(nc, new) == []
+        assert not nc._subscriptions._ending
+
+
+@pytest.mark.parametrize("how", ["stays", "leaves"])
+async def test_a_limit_after_another_server_was_to_take_over(how: str) -> None:
+    server = ScriptedServer()
+    async with client(server, TWO, rng=Soon()) as nc:
+        work = await nc.subscribe("work", "group")
+        old = server.sessions[0]
+        old.message("work")
+        await until(lambda: work.received)
+        _, new = await handover(server)
+        server.answers["PING"] = b"PONG\r\n"
+        if how == "stays":
+            new.cut()
+            await until(lambda: nc._link._under_way is None)
+        else:
+            new.send(b"PONG\r\n")
+            await reached(nc, Status.RECONNECTING, Status.CONNECTED)
+        await work.unsubscribe(5)  # each counts what it has sent by itself
+        told = {"stays": (old, [b"UNSUB 1 5"]), "leaves": (new, [b"UNSUB 1 4"])}
+        peer, expected = told[how]
+        assert (await lines(nc, peer))[-1:] == expected
 
 
 async def test_a_lame_duck_is_kept_when_nobody_else_answers() -> None:

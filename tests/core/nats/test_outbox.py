@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from agents_core.bus import Status
-from agents_core.errors import ConnectionClosed, OutboundBufferFull
+from agents_core.errors import ConnectionClosed, MaxPayloadExceeded, OutboundBufferFull
 from agents_core.nats.outbox import FAIR_CALLS
+from agents_core.testing.server import info
 from tests.core.nats.scripted import reached, session
 
 
@@ -31,6 +32,31 @@ async def test_the_bound_holds_while_down_and_while_the_pipe_is_full() -> None:
         await reached(nc, Status.CONNECTED)
         assert nc.pending_data_size == 0
         nc.publish("a", bytes(80))
+
+
+async def test_what_waited_and_is_too_large_for_the_next_server() -> None:
+    errors: list[Exception] = []
+    async with session() as (nc, peer, server):
+        server.down = {"one"}
+        peer.cut()
+        await reached(nc, Status.RECONNECTING)
+        nc.options.error_cb = lambda e: errors.append(e) if type(e) is MaxPayloadExceeded else None
+        nc.publish("a", b"1")
+        nc.publish("a", bytes(101))
+        nc.publish("a", b"2", headers={"K": "v" * 101})
+        for payload in (b"3", b"4", b"5"):
+            nc.publish("b", payload * 50)
+        for _ in range(3):
+            nc.publish("c", bytes(102))
+        nc.publish("a", b"6")
+        server.greeting, server.down = info(max_payload=100), ()
+        await reached(nc, Status.CONNECTED)
+        again = await server.accept()
+        await nc.flush()
+        sent = [c.payload[:1] for c in again.commands if c.verb in {"PUB", "HPUB"}]
+        assert sent == [b"1", b"3", b"4", b"5", b"6"]
+        assert {e.size for e in errors} == {101, 102, 119}
+        assert nc.is_connected
 
 
 async def test_to_wait_for_room_in_a_pipe_that_is_full() -> None:

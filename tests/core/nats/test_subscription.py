@@ -237,7 +237,7 @@ async def test_what_can_not_be_called_is_no_callback() -> None:
 
 @pytest.mark.parametrize("factory", FACTORIES)
 async def test_async_callbacks_go_on_whenever_their_task_begins(factory: Any) -> None:
-    asyncio.get_running_loop().set_task_factory(factory)
+    loop = asyncio.get_running_loop()
     seen: list[bytes] = []
 
     async def callback(msg: Msg) -> None:
@@ -246,9 +246,13 @@ async def test_async_callbacks_go_on_whenever_their_task_begins(factory: Any) ->
         seen.append(msg.data)
 
     source = Source(callback)
-    for payload in (b"1", b"2", b"3"):
-        source.deliver(payload)
-        await source.subscription.handled()
+    loop.set_task_factory(factory)
+    try:
+        for payload in (b"1", b"2", b"3"):
+            source.deliver(payload)
+            await source.subscription.handled()
+    finally:
+        loop.set_task_factory(None)  # in the browser all tests have one loop
     assert seen == [b"1", b"2", b"3", b"4"]
 
 

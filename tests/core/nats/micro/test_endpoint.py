@@ -179,4 +179,6 @@ async def test_an_answer_that_can_not_be_sent_does_no_harm(
 
 
 async def test_an_endpoint_that_never_started_has_nothing_to_drain() -> None:
-    await Endpoint(EndpointInfo("e", "a"), print).drain()
+    never = Endpoint(EndpointInfo("e", "a"), print)
+    await never.leave()
+    await never.drain()

@@ -150,6 +150,33 @@ async def test_stop_answers_what_is_under_way_and_nothing_after() -> None:
     await bus.close()
 
 
+async def test_stop_ends_all_endpoints_before_it_waits_for_a_handler() -> None:
+    bus, started, go = LocalBus(), asyncio.Event(), asyncio.Event()
+
+    async def wait(request: Request) -> None:
+        started.set()
+        await go.wait()
+        request.respond(b"late")
+
+    made = await service(bus)
+    await made.add_endpoint(name="e", handler=wait)
+    await made.add_endpoint(name="f", handler=echo)
+    asked = asyncio.create_task(bus.request("e", timeout=5))
+    await started.wait()
+    stopping = asyncio.create_task(made.stop())
+    for _ in range(10):  # there is no server to wait for
+        await asyncio.sleep(0)
+    with pytest.raises(NoResponders):
+        await bus.request("f", timeout=5)
+    with pytest.raises(NoResponders):
+        await bus.request("$SRV.PING", timeout=5)
+    assert not stopping.done()
+    go.set()
+    assert (await asked).data == b"late"
+    await stopping
+    await bus.close()
+
+
 async def test_a_handler_may_stop_its_own_service() -> None:
     bus = LocalBus()
 
