@@ -216,6 +216,9 @@ def test_logs_json_without_secrets(start_app: StartApp, nats_server: NatsServer)
         (["--nats", "gopher://x"], ["gopher", "nats, tls, ws, wss"]),
         (["--space", "a.b"], ["a.b", "A-Z a-z 0-9"]),
         (["--host", "192.0.2.1"], ["192.0.2.1"]),
+        (["--host", "höst..x"], ["höst..x"]),
+        (["--data", "/dev/null"], ["can't use /dev/null: "]),
+        (["--data", "/proc/nope/x"], ["can't use /proc/nope"]),
     ],
 )
 def test_a_bad_start_ends_with_one_clear_line(
@@ -228,11 +231,36 @@ def test_a_bad_start_ends_with_one_clear_line(
     assert all(word in error for word in words)
 
 
+def test_what_is_in_the_way_of_the_nats_server_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".agents").mkdir()
+    (tmp_path / ".agents" / "nats").write_text("a file", encoding="utf-8")
+    code, error = refused(tmp_path)
+    assert (code, error) == (1, "agents: can't use .agents/nats: File exists")
+
+
+def test_no_port_is_above_the_last_one(tmp_path: Path) -> None:
+    with occupied(65_535):
+        code, error = refused(tmp_path, "--no-nats", "--port", "65535", "--log-level", "error")
+    assert (code, error) == (1, "agents: http://127.0.0.1:65535: Address already in use")
+
+
+def test_an_address_of_ipv6_is_in_brackets(start_app: StartApp) -> None:
+    app = start_app("--no-nats", "--host", "::1", "--port", "0")
+    assert app.url.startswith("http://[::1]:")
+    assert app.get("/healthz") == {"status": "ok"}
+
+
 def test_bad_flags_are_refused_with_the_usage(tmp_path: Path) -> None:
-    for arguments in (["--port", "70000"], ["--log-level", "loud"], ["--nats", "x", "--no-nats"]):
+    for arguments in (
+        ["--port", "70000"],
+        ["--port", "abc"],
+        ["--log-level", "loud"],
+        ["--nats", "x", "--no-nats"],
+    ):
         code, error = refused(tmp_path, *arguments)
         assert code == 2
         assert "usage:" in error
+        assert "_port" not in error
     assert refused(tmp_path, AGENTS_LOG_LEVEL="loud")[0] == 1
 
 
