@@ -19,6 +19,9 @@ from agents_server.site import Site
 from agents_server.up import up
 from agents_server.web import PORT_MAX
 
+INTERRUPTED = 130
+"""The exit code that shells give a command that was ended by Ctrl-C."""
+
 _EXPORT = "write the page, Pyodide and pages of your own as files for any server"
 _ENVIRONMENT = """\
 environment, where the flag is not given:
@@ -137,6 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = parser().parse_args(arguments)
     try:
         flags.run(flags)
+    except (KeyboardInterrupt, asyncio.CancelledError):  # the latter of a second signal
+        return INTERRUPTED
     except AgentsError as error:
         print(f"agents: {log.redacted(str(error))}", file=sys.stderr)
         return 1

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agents_core.errors import Unsupported
 from agents_server.disk import usable
+from agents_server.headers import servers
 from agents_server.project import LOCK_FILE
 from agents_server.site import Site
 
@@ -32,12 +33,15 @@ def export(site: Site, folder: Path, *, nats: str = "local://", base: str = "/")
 
     Raises:
         Unusable: one of them can't be read or written.
-        Unsupported: the folder is among the pages, which would then hold their own copy.
+        Unsupported: the folder is among the pages, which would then hold their own copy; or no page
+            reaches that NATS server.
+        TransportError: `nats` is no URL of a server.
     """
     if site.pages and folder.resolve().is_relative_to(site.pages.resolve()):
         raise Unsupported(
             f"an export into its own pages, {folder}", "give a folder outside of them"
         )
+    servers(nats)  # are ones that pages reach
     files = {path: asset.body for path, asset in site.assets.items()}
     for path, file in site.paths().items():
         with usable(file):

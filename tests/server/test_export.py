@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agents_core.errors import StorageError, Unsupported
+from agents_core.errors import StorageError, TransportError, Unsupported
 from agents_server.cli import main, parser
 from agents_server.config import Config
 from agents_server.export import export
@@ -68,6 +68,15 @@ def test_pages_do_not_hold_their_own_copy(site: Site, tmp_path: Path, name: str)
     with pytest.raises(Unsupported, match="outside"):
         export(replace(site, pages=tmp_path), tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+
+
+def test_a_server_that_no_page_reaches_is_refused(site: Site, tmp_path: Path) -> None:
+    for nats in ("http://nats.example.org", "nats://nats.example.org", "ws://a,localhost:4222"):
+        with pytest.raises(Unsupported, match="wss"):
+            export(site, tmp_path / "site", nats=nats)
+    with pytest.raises(TransportError, match="host or port"):
+        export(site, tmp_path / "site", nats="ws://nats.example.org:99999")
+    assert not (tmp_path / "site").exists()
 
 
 def test_a_page_that_can_not_be_read_is_named(site: Site, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,6 +23,23 @@ from tests.issuer import Operator
 
 STOP_S = 5.0
 DEADLINE_S = 15.0
+
+INTERRUPTED_START = """
+import os, signal, sys
+import agents_server.up
+from agents_server.cli import main
+
+class Site(agents_server.up.Site):
+    @classmethod
+    def gather(cls, *arguments):
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().gather(*arguments)
+
+agents_server.up.Site = Site
+sys.exit(main(["up", "--port", "0", "--log-level", "error"]))
+"""
+"""Somebody presses Ctrl-C three times while the files are read, which no signal interrupts."""
 
 
 @contextmanager
@@ -74,6 +91,23 @@ def test_starts_everything_and_ends_it_in_order(
     assert time.monotonic() - began < STOP_S
     assert not any(lives(pid) for pid in children)
     assert any("greeter-server stopped" in line for line in app.lines)
+
+
+def test_a_second_signal_during_the_start_leaves_nothing(tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_START],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    configuration = tmp_path / ".agents" / "nats" / "nats-server.conf"
+    assert configuration.exists()  # a nats-server was started
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended
+            assert bytes(configuration) not in command.read_bytes()
+    assert (process.returncode, process.stderr) == (130, "")
 
 
 def test_takes_the_next_ports_and_says_so(start_app: StartApp) -> None:
@@ -217,6 +251,8 @@ def test_logs_json_without_secrets(start_app: StartApp, nats_server: NatsServer)
         (["--space", "a.b"], ["a.b", "A-Z a-z 0-9"]),
         (["--host", "192.0.2.1"], ["192.0.2.1"]),
         (["--host", "höst..x"], ["höst..x"]),
+        (["--nats", "nats://127.0.0.1:1", "--nats-websocket", "http://x"], ["http", "wss"]),
+        (["--nats", "ws://127.0.0.1:1", "--nats-websocket", "ws://x:99999"], ["ws://x:99999"]),
         (["--data", "/dev/null"], ["can't use /dev/null: "]),
         (["--data", "/proc/nope/x"], ["can't use /proc/nope"]),
     ],
