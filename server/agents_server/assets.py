@@ -13,6 +13,8 @@ import zstandard
 from starlette.requests import Request
 from starlette.responses import Response
 
+from agents_server.disk import usable
+
 TYPES = {
     ".bin": "application/octet-stream",
     ".css": "text/css; charset=utf-8",
@@ -96,10 +98,11 @@ class Asset:
         for coding, pack in PACKERS.items():
             kept = store / f"{name}.{coding}"
             if not kept.exists():
-                store.mkdir(parents=True, exist_ok=True)
-                temporary = kept.with_suffix(f".{os.getpid()}.tmp")
-                temporary.write_bytes(pack(body))
-                temporary.replace(kept)
+                with usable(store):
+                    store.mkdir(parents=True, exist_ok=True)
+                    temporary = kept.with_suffix(f".{os.getpid()}.tmp")
+                    temporary.write_bytes(pack(body))
+                    temporary.replace(kept)
             packed[coding] = kept.read_bytes()
         return cls.of(body, path.suffix, cache, packed)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,10 @@ from agents_server.export import export
 from agents_server.project import Project
 from agents_server.site import Site
 from agents_server.up import up
+from agents_server.web import PORT_MAX
+
+INTERRUPTED = 130
+"""The exit code that shells give a command that was ended by Ctrl-C."""
 
 _EXPORT = "write the page, Pyodide and pages of your own as files for any server"
 _ENVIRONMENT = """\
@@ -51,7 +56,13 @@ def parser() -> argparse.ArgumentParser:
     add("--input", metavar="FILE", help="what the example works on")
     add("--pages", metavar="FOLDER", help="serve pages of your own too, at /NAME OF THE FOLDER/")
     add("--space", default="default", help="nodes of one space see one another")
-    add("--pyodide-url", metavar="URL", default="", help="another copy of Pyodide, with a / last")
+    add(
+        "--pyodide-url",
+        metavar="URL",
+        type=_pyodide,
+        default="",
+        help="another copy of Pyodide, with a / last",
+    )
     add("--log-level", choices=log.LEVELS, help="default info")
     add("--log-format", choices=("plain", "json"), default="plain", help="default %(default)s")
     add("--data", metavar="FOLDER", default=".agents", help="default %(default)s")
@@ -69,17 +80,42 @@ def _add_export(command: argparse.ArgumentParser) -> None:
     add("folder", metavar="FOLDER", help="where to; what is there is overwritten")
     add("--pages", metavar="FOLDER", help="pages of your own, at /NAME OF THE FOLDER/")
     add("--nats-websocket", metavar="URL", default="local://", help="default %(default)s: none")
-    add("--base", metavar="PATH", default="/", help="where the files will be (default %(default)s)")
+    add(
+        "--base",
+        metavar="PATH",
+        type=_base,
+        default="/",
+        help="where the files will be (default %(default)s)",
+    )
     add("--space", default="default", help="nodes of one space see one another")
-    add("--pyodide-url", metavar="URL", default="", help="another copy of Pyodide, with a / last")
+    add(
+        "--pyodide-url",
+        metavar="URL",
+        type=_pyodide,
+        default="",
+        help="another copy of Pyodide, with a / last",
+    )
     command.set_defaults(run=_export, command=command)
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise ValueError(text)
-    return port
+    if not (text.isdecimal() and int(text) <= PORT_MAX):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give 0 to {PORT_MAX}")
+    return int(text)
+
+
+def _base(text: str) -> str:
+    if not re.fullmatch(r"/|(/[^\s/?#]+)+/?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no path: give one such as /some/where/")
+    return text
+
+
+def _pyodide(text: str) -> str:
+    """A URL, or a path on the page's own server."""
+    if text and not re.fullmatch(r"(https?://[^\s/?#;,]+)?(/[^\s/?#;,]+)*/", text):
+        where = "an http(s) URL, or a path, with a / last"
+        raise argparse.ArgumentTypeError(f"{text!r} is no place of Pyodide: give {where}")
+    return text
 
 
 def _up(flags: argparse.Namespace) -> None:
@@ -104,6 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = parser().parse_args(arguments)
     try:
         flags.run(flags)
+    except (KeyboardInterrupt, asyncio.CancelledError):  # the latter of a second signal
+        return INTERRUPTED
     except AgentsError as error:
         print(f"agents: {log.redacted(str(error))}", file=sys.stderr)
         return 1

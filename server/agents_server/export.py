@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from agents_core.errors import StorageError
+from agents_core.errors import Unsupported
+from agents_server.disk import usable
+from agents_server.headers import servers
 from agents_server.project import LOCK_FILE
 from agents_server.site import Site
 
@@ -30,10 +32,20 @@ def export(site: Site, folder: Path, *, nats: str = "local://", base: str = "/")
         The number of files.
 
     Raises:
-        StorageError: one of them can't be written.
+        Unusable: one of them can't be read or written.
+        Unsupported: the folder is among the pages, which would then hold their own copy; or no page
+            reaches that NATS server.
+        TransportError: `nats` is no URL of a server.
     """
+    if site.pages and folder.resolve().is_relative_to(site.pages.resolve()):
+        raise Unsupported(
+            f"an export into its own pages, {folder}", "give a folder outside of them"
+        )
+    servers(nats)  # are ones that pages reach
     files = {path: asset.body for path, asset in site.assets.items()}
-    files |= {path: file.read_bytes() for path, file in site.paths().items()}
+    for path, file in site.paths().items():
+        with usable(file):
+            files[path] = file.read_bytes()
     if (lock := f"{site.settings['pyodide']}{LOCK_FILE}") in files:
         files[lock] = _relocated(files[lock], base)
     for name in site.index.projects:
@@ -41,13 +53,11 @@ def export(site: Site, folder: Path, *, nats: str = "local://", base: str = "/")
         assert found is not None
         files[f"/simple/{name}/"] = found[0].encode()
     files["/config.json"] = json.dumps(_settings(site, nats, base), indent=2).encode()
-    try:
+    with usable(folder):
         for path, body in files.items():
             target = folder / (path.lstrip("/") + ("index.html" if path.endswith("/") else ""))
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(body)
-    except OSError as error:
-        raise StorageError(str(folder), error.strerror or str(error)) from None
     return len(files)
 
 

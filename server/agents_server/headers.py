@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agents_core.errors import Unsupported
+from agents_core.nats.servers import parse_url, public
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 
@@ -19,16 +22,34 @@ def origin(url: str) -> str:
     return f"{found.scheme}://{found.netloc.rpartition('@')[2]}"
 
 
+def servers(websocket: str) -> list[SplitResult]:
+    """The NATS servers that pages may connect to, of a list with commas; none for `local://`.
+
+    Raises:
+        Unsupported: the scheme is not one that a browser has.
+        TransportError: it is no URL of a server.
+    """
+    if websocket.startswith("local:"):
+        return []
+    found = [parse_url(text) for text in websocket.split(",")]
+    for url in found:
+        if url.scheme not in {"ws", "wss"}:
+            raise Unsupported(f"{public(url)} for pages", "give a ws:// or wss:// URL")
+    return found
+
+
 def policy(websocket: str, pyodide: str) -> str:
     """The Content-Security-Policy.
 
     Args:
-        websocket: the NATS server that the page may connect to, or `local://`.
+        websocket: the NATS servers that the page may connect to, or `local://`.
         pyodide: where Pyodide's files are; a path, or a URL elsewhere.
+
+    Raises:
+        Unsupported, TransportError: see `servers`.
     """
     connect, script = ["'self'"], ["'self'", "'wasm-unsafe-eval'"]
-    if not websocket.startswith("local:"):
-        found = urlsplit(websocket)
+    for found in servers(websocket):
         hosts = LOOPBACK if found.hostname in LOOPBACK else {found.hostname}
         port = f":{found.port}" if found.port else ""
         connect += sorted(f"{found.scheme}://{host}{port}" for host in hosts)

@@ -123,7 +123,7 @@ def _html(title: str, body: str) -> tuple[str, str]:
     return text, HTML_TYPE
 
 
-def lock(stock: Path, wheels: Sequence[Path], folder: Path) -> bytes:
+def lock(stock: Path, wheels: Sequence[Path]) -> bytes:
     """Pyodide's lock file with nothing but our wheels in it.
 
     The stock one names some hundred packages that are elsewhere; and its micropip is another file
@@ -132,13 +132,9 @@ def lock(stock: Path, wheels: Sequence[Path], folder: Path) -> bytes:
     Args:
         stock: the lock file that came with Pyodide; says for which Pyodide it is.
         wheels: the wheels; served from `/wheels/`.
-        folder: for the files in between.
     """
     info = json.loads(stock.read_text(encoding="utf-8"))["info"]
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "pyodide-lock.json"
     # Older versions of pyodide-lock demand a version, newer ones ignore it.
-    path.write_text(json.dumps({"info": {"version": "0.0.0", **info}, "packages": {}}))
-    spec = add_wheels_to_spec(PyodideLockSpec.from_json(path), list(wheels), base_url="/wheels/")
-    spec.to_json(path)
-    return path.read_bytes()
+    empty = PyodideLockSpec.model_validate({"info": {"version": "0.0.0", **info}, "packages": {}})
+    spec = add_wheels_to_spec(empty, list(wheels), base_url="/wheels/")
+    return json.dumps(spec.model_dump(), sort_keys=True).encode()

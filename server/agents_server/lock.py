@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from agents_core.errors import AgentsError
+from agents_server.disk import usable
 
 
 class AlreadyRunning(AgentsError):
@@ -41,6 +42,7 @@ class Lock:
 
     Raises:
         AlreadyRunning: on entering, another process holds it.
+        Unusable: on entering, the folder can't be made or written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,20 +51,22 @@ class Lock:
         self._file = -1
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._file)
-            raise self._taken() from None
+        with usable(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(self._file)
+                raise self._taken() from None
         self.tell("")
         return self
 
     def tell(self, url: str) -> None:
         """Write down who holds it, for the message that the next one gets."""
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, json.dumps({"pid": os.getpid(), "url": url}).encode(), 0)
+        with usable(self._path):
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, json.dumps({"pid": os.getpid(), "url": url}).encode(), 0)
 
     def _taken(self) -> AlreadyRunning:
         try:

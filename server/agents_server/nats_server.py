@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agents_core.errors import TransportError, Unsupported
+from agents_server.disk import usable
 
 START_SECONDS_MAX = 10.0
 STOP_SECONDS_MAX = 2.0
@@ -120,13 +121,17 @@ jetstream {{
         Raises:
             TransportError: it ended, or did not accept connections within 10 s.
             Unsupported: there is no nats-server.
+            Unusable: the folder can't be made or written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with usable(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         self._stop_orphan()
         self.port = self.port or free_port()
         self.websocket_port = self.websocket_port or free_port(taken=frozenset({self.port}))
-        self.config_path.write_text(self.config(), encoding="utf-8")
-        with self.log_path.open("ab") as log:
+        with usable(self.folder):
+            self.config_path.write_text(self.config(), encoding="utf-8")
+            log = self.log_path.open("ab")
+        with log:
             # A session of its own: Ctrl-C in the terminal is for us, and we stop the server when we
             # have drained.
             self.process = subprocess.Popen(

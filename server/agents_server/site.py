@@ -60,7 +60,7 @@ class Site:
             folder = project.pyodide()
             for name in PYODIDE_FILES:
                 assets[pyodide + name] = Asset.packed_once(folder / name, IMMUTABLE, store)
-            locked = lock(folder / LOCK_FILE, [wheel.path for wheel in wheels], store)
+            locked = lock(folder / LOCK_FILE, [wheel.path for wheel in wheels])
             assets[pyodide + LOCK_FILE] = Asset.of(locked, ".json", REVALIDATE)
         snapshot = Snapshot.of(project, config.pyodide_url)
         if snapshot.path.exists():

@@ -87,7 +87,7 @@ def _on_signals() -> asyncio.Event:
     assert task is not None
 
     def stopping() -> None:
-        if stop.is_set():
+        if stop.is_set() and not task.cancelling():  # a third one would cut what the second ends
             task.cancel()
         stop.set()
 
@@ -104,7 +104,13 @@ async def _nats_server(folder: Path) -> AsyncIterator[NatsServer]:
     port = _port(NATS_PORT, "NATS")
     websocket_port = _port(WEBSOCKET_PORT, "NATS over WebSocket", frozenset({port}))
     server = NatsServer(folder, port, websocket_port)
-    await asyncio.to_thread(server.start)
+    starting = asyncio.create_task(asyncio.to_thread(server.start))
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:  # no thread can be cancelled; what it starts must not stay
+        await asyncio.wait([starting])
+        await asyncio.to_thread(server.stop)
+        raise
     watch = asyncio.get_running_loop().create_task(_watch(server))
     try:
         yield server

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from agents_core.errors import TransportError
 from agents_server.tcp import reason
 
-PORTS_TRIED = 100
+PORT_MAX, PORTS_TRIED = 65_535, 100
 GRACE_S = 1
 """Seconds that responses under way have to end: they are files, a client asks again."""
 
@@ -47,7 +47,7 @@ class WebServer:
     @property
     def url(self) -> str:
         """Where the page is."""
-        return f"http://{self.host}:{self.port}/"
+        return f"{_url(self.host, self.port)}/"
 
     def start(self) -> None:
         """Begin to serve; connections wait in the socket's queue until it does."""
@@ -69,19 +69,27 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def _bind(host: str, port: int) -> socket.socket:
-    for number in range(port, port + PORTS_TRIED if port else 1):
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:  # once: where there is no name server, each look-up takes seconds
+        address = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)[0][4][0]
+    except (OSError, UnicodeError) as error:
+        raise TransportError(_url(host, port), reason(error)) from None
+    for number in range(port, min(port + PORTS_TRIED, PORT_MAX + 1) if port else 1):
         # asyncio sends without delay only where it is told that this is TCP; else each response
         # would wait 40 ms for the client's acknowledgement of its headers.
         found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            found.bind((host, number))
+            found.bind((address, number))
             found.listen()
         except OSError as error:
             found.close()
-            failure = TransportError(f"http://{host}:{port}", reason(error))
+            failure = TransportError(_url(host, port), reason(error))
         else:
             return found
     raise failure

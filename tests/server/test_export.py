@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agents_core.errors import StorageError, Unsupported
-from agents_server.cli import main
+from agents_core.errors import StorageError, TransportError, Unsupported
+from agents_server.cli import main, parser
 from agents_server.config import Config
 from agents_server.export import export
 from agents_server.project import Project
@@ -59,6 +60,60 @@ def test_a_file_in_the_way_is_named(site: Site, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("a file", encoding="utf-8")
     with pytest.raises(StorageError, match="there"):
         export(site, tmp_path / "there")
+
+
+@pytest.mark.parametrize("name", [".", "site", "deep/site"])
+def test_pages_do_not_hold_their_own_copy(site: Site, tmp_path: Path, name: str) -> None:
+    (tmp_path / "index.html").write_text("mine", encoding="utf-8")
+    with pytest.raises(Unsupported, match="outside"):
+        export(replace(site, pages=tmp_path), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+
+
+def test_a_server_that_no_page_reaches_is_refused(site: Site, tmp_path: Path) -> None:
+    for nats in ("http://nats.example.org", "nats://nats.example.org", "ws://a,localhost:4222"):
+        with pytest.raises(Unsupported, match="wss"):
+            export(site, tmp_path / "site", nats=nats)
+    with pytest.raises(TransportError, match="host or port"):
+        export(site, tmp_path / "site", nats="ws://nats.example.org:99999")
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_page_that_can_not_be_read_is_named(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "secret.txt").symlink_to("/proc/self/mem")  # can't be read from its start
+    with pytest.raises(StorageError, match=r"can't use .*secret\.txt"):
+        export(replace(site, pages=tmp_path / "mine"), tmp_path / "site")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--base", "foo"],
+        ["--base", "//elsewhere/"],
+        ["--base", "https://elsewhere/"],
+        ["--base", ""],
+        ["--pyodide-url", "foo"],
+        ["--pyodide-url", "foo/"],
+        ["--pyodide-url", "//cdn.example/pyodide/"],
+        ["--pyodide-url", "https://cdn.example/pyodide"],
+        ["--pyodide-url", "ftp://cdn.example/"],
+    ],
+)
+def test_a_flag_that_makes_no_page_work_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["export", str(tmp_path / "site"), *arguments])
+    assert f"argument {arguments[0]}: {arguments[1]!r} is no " in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.parametrize("base", ["/", "/a", "/a/b/"])
+@pytest.mark.parametrize("url", ["", "/pg/pyodide/", "https://cdn.example:1/", "http://[::1]/p/"])
+def test_places_that_work_are_taken(base: str, url: str) -> None:
+    flags = parser().parse_args(["export", "site", "--base", base, "--pyodide-url", url])
+    assert (flags.base, flags.pyodide_url) == (base, url)
 
 
 def test_the_command_says_what_it_did(

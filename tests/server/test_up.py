@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,6 +23,23 @@ from tests.issuer import Operator
 
 STOP_S = 5.0
 DEADLINE_S = 15.0
+
+INTERRUPTED_START = """
+import os, signal, sys
+import agents_server.up
+from agents_server.cli import main
+
+class Site(agents_server.up.Site):
+    @classmethod
+    def gather(cls, *arguments):
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().gather(*arguments)
+
+agents_server.up.Site = Site
+sys.exit(main(["up", "--port", "0", "--log-level", "error"]))
+"""
+"""Somebody presses Ctrl-C three times while the files are read, which no signal interrupts."""
 
 
 @contextmanager
@@ -74,6 +91,23 @@ def test_starts_everything_and_ends_it_in_order(
     assert time.monotonic() - began < STOP_S
     assert not any(lives(pid) for pid in children)
     assert any("greeter-server stopped" in line for line in app.lines)
+
+
+def test_a_second_signal_during_the_start_leaves_nothing(tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_START],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    configuration = tmp_path / ".agents" / "nats" / "nats-server.conf"
+    assert configuration.exists()  # a nats-server was started
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended
+            assert bytes(configuration) not in command.read_bytes()
+    assert (process.returncode, process.stderr) == (130, "")
 
 
 def test_takes_the_next_ports_and_says_so(start_app: StartApp) -> None:
@@ -216,6 +250,11 @@ def test_logs_json_without_secrets(start_app: StartApp, nats_server: NatsServer)
         (["--nats", "gopher://x"], ["gopher", "nats, tls, ws, wss"]),
         (["--space", "a.b"], ["a.b", "A-Z a-z 0-9"]),
         (["--host", "192.0.2.1"], ["192.0.2.1"]),
+        (["--host", "höst..x"], ["höst..x"]),
+        (["--nats", "nats://127.0.0.1:1", "--nats-websocket", "http://x"], ["http", "wss"]),
+        (["--nats", "ws://127.0.0.1:1", "--nats-websocket", "ws://x:99999"], ["ws://x:99999"]),
+        (["--data", "/dev/null"], ["can't use /dev/null: "]),
+        (["--data", "/proc/nope/x"], ["can't use /proc/nope"]),
     ],
 )
 def test_a_bad_start_ends_with_one_clear_line(
@@ -228,11 +267,36 @@ def test_a_bad_start_ends_with_one_clear_line(
     assert all(word in error for word in words)
 
 
+def test_what_is_in_the_way_of_the_nats_server_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".agents").mkdir()
+    (tmp_path / ".agents" / "nats").write_text("a file", encoding="utf-8")
+    code, error = refused(tmp_path)
+    assert (code, error) == (1, "agents: can't use .agents/nats: File exists")
+
+
+def test_no_port_is_above_the_last_one(tmp_path: Path) -> None:
+    with occupied(65_535):
+        code, error = refused(tmp_path, "--no-nats", "--port", "65535", "--log-level", "error")
+    assert (code, error) == (1, "agents: http://127.0.0.1:65535: Address already in use")
+
+
+def test_an_address_of_ipv6_is_in_brackets(start_app: StartApp) -> None:
+    app = start_app("--no-nats", "--host", "::1", "--port", "0")
+    assert app.url.startswith("http://[::1]:")
+    assert app.get("/healthz") == {"status": "ok"}
+
+
 def test_bad_flags_are_refused_with_the_usage(tmp_path: Path) -> None:
-    for arguments in (["--port", "70000"], ["--log-level", "loud"], ["--nats", "x", "--no-nats"]):
+    for arguments in (
+        ["--port", "70000"],
+        ["--port", "abc"],
+        ["--log-level", "loud"],
+        ["--nats", "x", "--no-nats"],
+    ):
         code, error = refused(tmp_path, *arguments)
         assert code == 2
         assert "usage:" in error
+        assert "_port" not in error
     assert refused(tmp_path, AGENTS_LOG_LEVEL="loud")[0] == 1
 
 
