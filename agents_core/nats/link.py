@@ -192,9 +192,7 @@ class Link:
         if connection is None:
             if self._status.is_live:
                 await self._on_end()
-        elif (
-            self._status.value is Status.CLOSED
-        ):  # what was tried last did not let itself be cancelled
+        elif self._status.value is Status.CLOSED:  # the last attempt could not be cancelled
             connection.close()
         else:
             self._back(connection, {})
