@@ -231,9 +231,9 @@ class Runtime extends EventTarget {
   }
 
   /** Stop the tab's agents in order, leave, and end the worker; rejects if it ended otherwise. */
-  stop() {
+  async stop() {
     this.#stopping ??= this.#stop();
-    return this.#stopping;
+    await this.#stopping;
   }
 
   async #stop() {
