@@ -55,14 +55,7 @@ def parser() -> argparse.ArgumentParser:
     add("--example", metavar="NAME", default="", help="run examples/NAME")
     add("--input", metavar="FILE", help="what the example works on")
     add("--pages", metavar="FOLDER", help="serve pages of your own too, at /NAME OF THE FOLDER/")
-    add("--space", default="default", help="nodes of one space see one another")
-    add(
-        "--pyodide-url",
-        metavar="URL",
-        type=_pyodide,
-        default="",
-        help="another copy of Pyodide, with a / last",
-    )
+    _add_both(command)
     add("--log-level", choices=log.LEVELS, help="default info")
     add("--log-format", choices=("plain", "json"), default="plain", help="default %(default)s")
     add("--data", metavar="FOLDER", default=".agents", help="default %(default)s")
@@ -87,15 +80,20 @@ def _add_export(command: argparse.ArgumentParser) -> None:
         default="/",
         help="where the files will be (default %(default)s)",
     )
-    add("--space", default="default", help="nodes of one space see one another")
-    add(
+    _add_both(command)
+    command.set_defaults(run=_export, command=command)
+
+
+def _add_both(command: argparse.ArgumentParser) -> None:
+    """What both commands take."""
+    command.add_argument("--space", default="default", help="nodes of one space see one another")
+    command.add_argument(
         "--pyodide-url",
         metavar="URL",
         type=_pyodide,
         default="",
         help="another copy of Pyodide, with a / last",
     )
-    command.set_defaults(run=_export, command=command)
 
 
 def _port(text: str) -> int:
