@@ -61,7 +61,9 @@ def test_an_agent_in_a_worker_of_its_own_is_replaced_if_it_never_returns(blank: 
         blank,
         f"""{RUNNING}
         const slow = new Promise((resolve) => {{
-          runtime.addEventListener("slow", ({{ detail }}) => resolve(detail), {{ once: true }});
+          runtime.addEventListener("slow", ({{ detail }}) => {{
+            if (detail.message !== "Add") resolve(detail); // which is, on a busy machine
+          }});
         }});
         const options = {{ host: "worker", deadline: 60 }};
         const apart = await runtime.spawn("shop:Counter", "apart", options);
