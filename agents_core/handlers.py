@@ -127,7 +127,8 @@ def collect(cls: type) -> Handlers:
             found.every.append((getattr(function, _EVERY), name))
         if hasattr(function, _ON):
             label = getattr(function, _ON)
-            _hints(inspect.getattr_static(cls, name), name)  # its reply may be of a type of its own
+            if (own := inspect.getattr_static(cls, name)) is not function:
+                _hints(own, name)  # its reply may be of a type of its own
             _add(found, cls, _handler(function, name, label), label)
     return found
 

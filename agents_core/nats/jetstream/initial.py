@@ -57,11 +57,9 @@ class InitialData:
             self._missing.discard(key)
         elif self._left is not None and sequence <= self._bound:
             self._left -= 1
-        if sequence >= self._bound and not self.is_complete:
-            if self._by_sequence:
-                self._left = 0
-            else:
-                self.must_compare = True
+        if self._by_sequence and sequence >= self._bound:
+            self._left = 0
+        self.must_compare = sequence >= self._bound and not self.is_complete
 
     def compare(self, keys: set[str], last_seq: int) -> None:
         """All keys of the stream, when `last_seq` was its last message.
