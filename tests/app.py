@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
 from pathlib import Path
@@ -26,17 +26,19 @@ class App:
         folder: where it is started; its `.agents` will be there.
         arguments: after `agents up`.
         environment: more variables.
+        program: what Python runs.
     """
 
     folder: Path
     arguments: list[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    program: Sequence[str] = ("-m", "agents_server", "up")
     url: str = field(default="", init=False)
     lines: list[str] = field(default_factory=list, init=False)
 
     def start(self) -> None:
         """Start it and read its output up to the page's URL."""
-        command = [sys.executable, "-m", "agents_server", "up", *self.arguments]
+        command = [sys.executable, *self.program, *self.arguments]
         environment = {**os.environ, **self.environment}
         pipe, both = subprocess.PIPE, subprocess.STDOUT
         self.process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -9,8 +10,11 @@ import socket
 import subprocess
 import sysconfig
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
 
 from agents_core.errors import TransportError, Unsupported
 from agents_server.disk import usable
@@ -18,6 +22,13 @@ from agents_server.disk import usable
 START_SECONDS_MAX = 10.0
 STOP_SECONDS_MAX = 2.0
 LOOPBACK = "127.0.0.1"
+ANY_PORT = -1
+"""In the configuration of nats-server: one that is free."""
+
+
+@dataclass(eq=False)
+class PortTaken(TransportError):
+    """Somebody else listens on a port that a nats-server was to have."""
 
 
 def free_port(preferred: int = 0, *, taken: frozenset[int] = frozenset()) -> int:
@@ -98,9 +109,10 @@ class NatsServer:
 # Written by agents-core at each start; a change made here is lost.
 server_name: agents-core
 pid_file: "{self.pid_path.as_posix()}"
-listen: "{LOOPBACK}:{self.port}"
+ports_file_dir: "{self.folder.resolve().as_posix()}"
+listen: "{LOOPBACK}:{self.port or ANY_PORT}"
 websocket {{
-  listen: "{LOOPBACK}:{self.websocket_port}"
+  listen: "{LOOPBACK}:{self.websocket_port or ANY_PORT}"
   no_tls: true
   ping_interval: "12s"   # a tab whose network is gone is missed within a minute, not within ten
 }}
@@ -119,6 +131,7 @@ jetstream {{
         """Write the configuration, start the process and return when it accepts connections.
 
         Raises:
+            PortTaken: somebody else has one of its ports.
             TransportError: it ended, or did not accept connections within 10 s.
             Unsupported: there is no nats-server.
             Unusable: the folder can't be made or written.
@@ -126,9 +139,9 @@ jetstream {{
         with usable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         self._stop_orphan()
-        self.port = self.port or free_port()
-        self.websocket_port = self.websocket_port or free_port(taken=frozenset({self.port}))
         with usable(self.folder):
+            for left in self._ports_files():  # of a server that was killed
+                left.unlink()
             self.config_path.write_text(self.config(), encoding="utf-8")
             log = self.log_path.open("ab")
         with log:
@@ -140,8 +153,8 @@ jetstream {{
                 stderr=log,
                 start_new_session=True,
             )
-        self._wait(self.port)
-        self._wait(self.websocket_port)
+        ports = self._wait()
+        self.port, self.websocket_port = ports["nats"], ports["websocket"]
 
     def _stop_orphan(self) -> None:
         """End a server of this folder whose parent was killed before it could stop it."""
@@ -156,23 +169,35 @@ jetstream {{
             while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
                 time.sleep(0.01)
 
-    def _wait(self, port: int) -> None:
+    def _ports_files(self) -> list[Path]:
+        return [*self.folder.glob("*.ports")]
+
+    def _wait(self) -> dict[str, int]:
+        """The ports that the server listens on, by protocol, as soon as it does.
+
+        It writes them to a file. To connect would prove less: somebody else may have the port, and
+        this server be about to end because of that.
+        """
         assert self.process is not None
         deadline = time.monotonic() + START_SECONDS_MAX
         while True:
             if self.process.poll() is not None:
-                tail = self.log_path.read_text(errors="replace").strip().splitlines()[-1:]
-                raise TransportError(self.url, f"nats-server ended at once: {' '.join(tail)}")
-            try:
-                socket.create_connection((LOOPBACK, port), timeout=1.0).close()
-                return
-            except OSError:
-                if time.monotonic() > deadline:
-                    self.kill()
-                    raise TransportError(
-                        self.url, "nats-server does not accept connections"
-                    ) from None
-                time.sleep(0.01)
+                self._explain()
+            with suppress(IndexError, ValueError):  # not written yet, or not to its end
+                urls = json.loads(self._ports_files()[0].read_text(encoding="utf-8"))
+                return {
+                    protocol: urlsplit(first).port or 0 for protocol, (first, *_) in urls.items()
+                }
+            if time.monotonic() > deadline:
+                self.kill()
+                raise TransportError(self.url, "nats-server does not accept connections")
+            time.sleep(0.01)
+
+    def _explain(self) -> NoReturn:
+        """Raise why the server ended: what it wrote last."""
+        last = " ".join(self.log_path.read_text(errors="replace").strip().splitlines()[-1:])
+        error = PortTaken if "address already in use" in last else TransportError
+        raise error(self.url, f"nats-server ended at once: {last}")
 
     def stop(self) -> None:
         """End it in order (SIGTERM), or after 2 s by force."""

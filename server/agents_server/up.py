@@ -21,7 +21,7 @@ from agents_core.restart import Intensity
 from agents_server.config import NATS_PORT, WEBSOCKET_PORT, Config
 from agents_server.http import application
 from agents_server.lock import Lock
-from agents_server.nats_server import NatsServer, free_port
+from agents_server.nats_server import NatsServer, PortTaken, free_port
 from agents_server.project import Project
 from agents_server.site import Site
 from agents_server.web import WebServer
@@ -31,6 +31,9 @@ DRAIN_S = 2.0
 
 WATCH_S = 0.25
 """Seconds between two looks whether nats-server lives."""
+
+STARTS_MAX = 5
+"""So many times somebody else may be quicker to take a port of nats-server's."""
 
 RESTARTS_MAX, RESTARTS_S = 5, 30.0
 """A nats-server that dies more often than so many times in so many seconds is left alone."""
@@ -101,15 +104,13 @@ def _on_signals() -> asyncio.Event:
 
 @asynccontextmanager
 async def _nats_server(folder: Path) -> AsyncIterator[NatsServer]:
-    port = _port(NATS_PORT, "NATS")
-    websocket_port = _port(WEBSOCKET_PORT, "NATS over WebSocket", frozenset({port}))
-    server = NatsServer(folder, port, websocket_port)
-    starting = asyncio.create_task(asyncio.to_thread(server.start))
+    starting = asyncio.create_task(asyncio.to_thread(_started, folder))
     try:
-        await asyncio.shield(starting)
+        server = await asyncio.shield(starting)
     except asyncio.CancelledError:  # no thread can be cancelled; what it starts must not stay
         await asyncio.wait([starting])
-        await asyncio.to_thread(server.stop)
+        if starting.exception() is None:
+            await asyncio.to_thread(starting.result().stop)
         raise
     watch = asyncio.get_running_loop().create_task(_watch(server))
     try:
@@ -120,11 +121,28 @@ async def _nats_server(folder: Path) -> AsyncIterator[NatsServer]:
         await asyncio.to_thread(server.stop)
 
 
-def _port(preferred: int, use: str, taken: frozenset[int] = frozenset()) -> int:
-    port = free_port(preferred, taken=taken)
-    if port != preferred:
-        print(f"port {preferred} is taken: {use} is on {port}")
-    return port
+def _started(folder: Path) -> NatsServer:
+    """A nats-server on its usual ports, or on the next free ones.
+
+    Somebody may take a port after we found it free and before the server has it: then look again.
+    """
+    for left in reversed(range(STARTS_MAX)):
+        port = free_port(NATS_PORT)
+        websocket_port = free_port(WEBSOCKET_PORT, taken=frozenset({port}))
+        server = NatsServer(folder, port, websocket_port)
+        try:
+            server.start()
+            break
+        except PortTaken:
+            if not left:
+                raise
+    for use, usual, own in (
+        ("NATS", NATS_PORT, port),
+        ("NATS over WebSocket", WEBSOCKET_PORT, websocket_port),
+    ):
+        if own != usual:
+            print(f"port {usual} is taken: {use} is on {own}")
+    return server
 
 
 async def _watch(server: NatsServer) -> None:

@@ -42,16 +42,35 @@ sys.exit(main(["up", "--port", "0", "--log-level", "error"]))
 """Somebody presses Ctrl-C three times while the files are read, which no signal interrupts."""
 
 
+RACED_START = """
+import sys
+import agents_server.up
+from agents_server.cli import main
+from agents_server.nats_server import free_port
+
+late = [int(port) for port in sys.argv[1:]]
+
+def look(preferred=0, **more):
+    return late.pop() if late else free_port(preferred, **more)
+
+agents_server.up.free_port = look
+sys.exit(main(["up", "--port", "0", "--log-level", "error"]))
+"""
+"""Somebody takes these ports between the look whether they are free and nats-server's start."""
+
+
 @contextmanager
 def occupied(port: int) -> Iterator[None]:
-    """Somebody else has that port, unless somebody else has it already."""
+    """Somebody else has that port: we, or whoever keeps it until the deadline."""
+    deadline = time.monotonic() + DEADLINE_S
     with socket.socket() as found:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            found.bind(("127.0.0.1", port))
-            found.listen()
-        except OSError:
-            pass
+        while time.monotonic() < deadline:
+            with suppress(OSError):  # another test has it, which will end
+                found.bind(("127.0.0.1", port))
+                found.listen()
+                break
+            time.sleep(0.01)
         yield
 
 
@@ -118,6 +137,22 @@ def test_takes_the_next_ports_and_says_so(start_app: StartApp) -> None:
         assert app.lines[-1] == f"open {app.url}"
         assert app.url != "http://127.0.0.1:8000/"
         assert app.get("/readyz")["status"] == "ok"
+
+
+def test_looks_again_for_ports_when_somebody_was_quicker(tmp_path: Path) -> None:
+    app = App(tmp_path, ["65411", "65410"], program=("-c", RACED_START))
+    with occupied(65_410), occupied(65_411):
+        app.start()
+        assert app.get("/readyz")["status"] == "ok"
+        assert app.stop() == 0
+
+
+def test_gives_up_when_somebody_is_always_quicker(tmp_path: Path) -> None:
+    with occupied(65_412):
+        app = App(tmp_path, ["65412"] * 100, program=("-c", RACED_START))
+        with pytest.raises(AssertionError, match="address already in use"):
+            app.start()
+        assert app.wait() == 1
 
 
 def test_a_second_one_in_the_folder_is_refused(start_app: StartApp, tmp_path: Path) -> None:
