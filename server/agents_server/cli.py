@@ -50,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
     add = command.add_argument
     add("--creds", metavar="FILE", default="", help="a user's credentials for that server")
     add("--nats-websocket", metavar="URL", default="", help="where pages reach that server")
+    own = "pages of this origin may reach the NATS server that is started here; may be repeated"
+    add("--origin", metavar="URL", action="append", type=_origin, default=[], help=own)
     add("--host", default="127.0.0.1", help="the address of the page (default %(default)s)")
     add("--port", type=_port, default=HTTP_PORT, help="of the page (default %(default)s)")
     add("--example", metavar="NAME", default="", help="run examples/NAME")
@@ -102,6 +104,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _origin(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#@]+", text):
+        instead = "give one such as http://localhost:8888"
+        raise argparse.ArgumentTypeError(f"{text!r} is no origin of a page: {instead}")
+    return text
+
+
 def _base(text: str) -> str:
     if not re.fullmatch(r"/|(/[^\s/?#]+)+/?", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no path: give one such as /some/where/")
@@ -120,6 +129,8 @@ def _up(flags: argparse.Namespace) -> None:
     config = Config.of(flags)
     if flags.creds and not config.creds:
         flags.command.error("--creds is for the server that --nats names")
+    if config.origins and config.nats:
+        flags.command.error("--origin is for a server that is started here, not for another one")
     log.install(config.log_level, config.log_format)
     asyncio.run(up(config))
 

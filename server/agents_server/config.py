@@ -20,6 +20,7 @@ class Config:
         nats: the server to use; empty to start one; `local://` for none.
         creds: a credentials file for that server, or empty.
         websocket: where pages reach that server; empty if they can't, or with one of our own.
+        origins: of further pages that may reach the NATS server that is started here.
         host: the address that the HTTP app binds to.
         port: its port; the next free one if taken.
         example: the folder under `examples/` to run, or empty.
@@ -34,6 +35,7 @@ class Config:
     nats: str = ""
     creds: str = ""
     websocket: str = ""
+    origins: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = HTTP_PORT
     example: str = ""
@@ -60,6 +62,7 @@ class Config:
             nats=nats,
             creds=(flags.creds or environment.get("NATS_CREDS", "")) if remote else "",
             websocket=websocket,
+            origins=tuple(flags.origin),
             host=flags.host,
             port=flags.port,
             example=flags.example,

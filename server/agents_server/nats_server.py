@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sysconfig
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,12 +71,15 @@ class NatsServer:
         port: for TCP; 0 takes a free one, and keeps it over restarts.
         websocket_port: the same for WebSocket.
         extra: more lines for the configuration file.
+        origins: the pages that may connect by WebSocket, each as `http://host:port`; none for all.
+            A browser lets any page that its user visits try.
     """
 
     folder: Path
     port: int = 0
     websocket_port: int = 0
     extra: str = ""
+    origins: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -115,6 +119,7 @@ websocket {{
   listen: "{LOOPBACK}:{self.websocket_port or ANY_PORT}"
   no_tls: true
   ping_interval: "12s"   # a tab whose network is gone is missed within a minute, not within ten
+  allowed_origins: {json.dumps([*self.origins])}
 }}
 jetstream {{
   store_dir: "{(self.folder / "jetstream").as_posix()}"

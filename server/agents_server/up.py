@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from socket import socket
 from time import monotonic
 from urllib.parse import quote
 
@@ -24,7 +25,7 @@ from agents_server.lock import Lock
 from agents_server.nats_server import NatsServer, PortTaken, free_port
 from agents_server.project import Project
 from agents_server.site import Site
-from agents_server.web import WebServer
+from agents_server.web import WebServer, listen, origins
 
 DRAIN_S = 2.0
 """Seconds for the agents to end; all of `agents up` has to be gone in five."""
@@ -55,9 +56,12 @@ async def up(config: Config) -> None:
             example = project.example(config.example) if config.example else None
             children = example.load().server(name, config.input) if example else []
             site = Site.gather(project, config, example)
+            listener = stack.enter_context(listen(config.host, config.port))
             nats, websocket = config.nats, config.websocket or "local://"
             if not nats:
-                server = await stack.enter_async_context(_nats_server(config.data / "nats"))
+                # A page of any other origin could have the visitor's browser talk to the agents.
+                pages = [*origins(config.host, listener.getsockname()[1]), *config.origins]
+                server = await stack.enter_async_context(_nats_server(config.data / "nats", pages))
                 nats, websocket = server.url, server.websocket_url
             elif websocket == "local://" and nats != "local://":
                 print("pages work by themselves: say --nats-websocket URL for them to reach NATS")
@@ -66,7 +70,7 @@ async def up(config: Config) -> None:
                 _node(nats, children, name=name, space=config.space, **credentials)
             )
             app = application(site, websocket, lambda: _missing(node))
-            web = await stack.enter_async_context(_web(app, config))
+            web = await stack.enter_async_context(_web(app, listener, config.port))
             lock_file.tell(web.url)
             print(f"open {web.url}", flush=True)
             if config.pages:
@@ -103,8 +107,8 @@ def _on_signals() -> asyncio.Event:
 
 
 @asynccontextmanager
-async def _nats_server(folder: Path) -> AsyncIterator[NatsServer]:
-    starting = asyncio.create_task(asyncio.to_thread(_started, folder))
+async def _nats_server(folder: Path, pages: Sequence[str]) -> AsyncIterator[NatsServer]:
+    starting = asyncio.create_task(asyncio.to_thread(_started, folder, pages))
     try:
         server = await asyncio.shield(starting)
     except asyncio.CancelledError:  # no thread can be cancelled; what it starts must not stay
@@ -121,15 +125,15 @@ async def _nats_server(folder: Path) -> AsyncIterator[NatsServer]:
         await asyncio.to_thread(server.stop)
 
 
-def _started(folder: Path) -> NatsServer:
-    """A nats-server on its usual ports, or on the next free ones.
+def _started(folder: Path, pages: Sequence[str]) -> NatsServer:
+    """A nats-server for pages of these origins, on its usual ports, or on the next free ones.
 
     Somebody may take a port after we found it free and before the server has it: then look again.
     """
     for left in reversed(range(STARTS_MAX)):
         port = free_port(NATS_PORT)
         websocket_port = free_port(WEBSOCKET_PORT, taken=frozenset({port}))
-        server = NatsServer(folder, port, websocket_port)
+        server = NatsServer(folder, port, websocket_port, origins=pages)
         try:
             server.start()
             break
@@ -183,10 +187,10 @@ async def _node(url: str, children: list[Child], **options: str) -> AsyncIterato
 
 
 @asynccontextmanager
-async def _web(app: ASGIApp, config: Config) -> AsyncIterator[WebServer]:
-    web = WebServer(app, config.host, config.port)
-    if config.port and web.port != config.port:
-        print(f"port {config.port} is taken: the page is on {web.port}")
+async def _web(app: ASGIApp, listener: socket, wanted: int) -> AsyncIterator[WebServer]:
+    web = WebServer(app, listener)
+    if wanted and web.port != wanted:
+        print(f"port {wanted} is taken: the page is on {web.port}")
     web.start()
     try:
         yield web

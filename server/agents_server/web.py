@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from agents_core.errors import TransportError
+from agents_server.headers import LOOPBACK
 from agents_server.tcp import reason
 
 PORT_MAX, PORTS_TRIED = 65_535, 100
@@ -23,16 +24,12 @@ class WebServer:
 
     Args:
         app: what it serves.
-        host: the address to bind to.
-        port: the first port to try; the next free one is taken.
-
-    Raises:
-        TransportError: no port could be bound.
+        listener: from `listen`; it is closed at the end.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
-        self._socket = _bind(host, port)
-        self.host, self.port = self._socket.getsockname()[:2]
+    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+        self._socket = listener
+        self.host, self.port = listener.getsockname()[:2]
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -73,7 +70,21 @@ def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def origins(host: str, port: int) -> list[str]:
+    """What a browser on this machine may call the pages of a server there, whose port that is."""
+    return sorted({_url(name, port) for name in (host, *LOOPBACK)})
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections.
+
+    Args:
+        host: the address to bind to.
+        port: the first one to try; the next free one is taken.
+
+    Raises:
+        TransportError: no port could be bound.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:  # once: where there is no name server, each look-up takes seconds
         address = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)[0][4][0]

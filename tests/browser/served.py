@@ -21,7 +21,7 @@ from agents_server.config import Config
 from agents_server.http import application
 from agents_server.project import Example, Project
 from agents_server.site import Site
-from agents_server.web import WebServer
+from agents_server.web import WebServer, listen
 
 
 def gathered(example: Example | None = None, pages: dict[str, Path] | None = None) -> Site:
@@ -106,7 +106,7 @@ class Served:
 
     async def _serve(self, started: threading.Event) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
-        web = WebServer(self._counted(), self.host, self.port)
+        web = WebServer(self._counted(), listen(self.host, self.port))
         self.port = web.port
         web.start()
         started.set()

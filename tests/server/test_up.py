@@ -15,6 +15,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from agents_server.nats_server import NatsServer
 from tests.app import App
@@ -244,6 +247,37 @@ def test_is_not_ready_without_its_server(start_app: StartApp, own_nats_server: N
         time.sleep(0.05)
     assert own_nats_server.url in app.get("/readyz")["missing"][0]
     assert app.get("/healthz")["status"] == "ok"
+
+
+def handshake(app: App, origin: str | None) -> int:
+    """What its NATS server answers to a page of that origin; None is no browser."""
+    url = app.get("/config.json")["nats"]
+    try:
+        with connect(url, origin=Origin(origin) if origin else None):
+            return 101
+    except InvalidStatus as refusal:
+        return refusal.response.status_code
+
+
+def test_pages_of_other_origins_do_not_reach_its_nats_server(start_app: StartApp) -> None:
+    app = start_app("--origin", "http://localhost:8888", "--origin", "https://site.example")
+    own = app.url.rstrip("/")
+    for origin in (own, own.replace("127.0.0.1", "localhost"), None):
+        assert handshake(app, origin) == 101
+    for origin in ("http://localhost:8888", "https://site.example"):
+        assert handshake(app, origin) == 101
+    for origin in ("http://localhost:8889", "http://site.example", "http://evil.example", "null"):
+        assert handshake(app, origin) == 403
+
+
+def test_origins_are_for_a_server_of_its_own(tmp_path: Path) -> None:
+    for arguments, words in (
+        (["--origin", "http://a.example", "--no-nats"], "is for a server that is started here"),
+        (["--origin", "a.example"], "'a.example' is no origin of a page"),
+        (["--origin", "http://a.example/x"], "'http://a.example/x' is no origin of a page"),
+    ):
+        code, error = refused(tmp_path, *arguments)
+        assert (code, words in error) == (2, True)
 
 
 def test_works_without_a_server(start_app: StartApp) -> None:
