@@ -30,6 +30,7 @@ const PATIENCE_S = 30; // a download on a bad connection shows some progress in 
 const TICK_MS = 1_000; // counted in ticks: a frozen page has none, and nothing to be blamed for
 const ASK_S = 5; // as in Python
 const CALLS_MAX = 65_536; // without an answer yet; what comes before Python runs waits among them
+const NEVER_TOO_MANY = ["lifecycle", "stop", "unsubscribe"]; // said once: nobody would say it again
 const SNAPSHOT_AFTER_MS = 3_000; // the agents' own start comes first
 
 const STARTING = new Set(["loading", "starting", "connecting", "spawning"]);
@@ -132,7 +133,11 @@ class Runtime extends EventTarget {
     const { patience = PATIENCE_S } = given;
     this.#guard = setInterval(() => this.#look(patience), TICK_MS);
     this.#begin(config, given).catch((error) =>
-      this.#fail({ phase: "loading", message: error.message, detail: error.stack }),
+      this.#fail({
+        phase: "loading",
+        message: String(error?.message ?? error),
+        detail: String(error?.stack ?? error),
+      }),
     );
   }
 
@@ -252,7 +257,7 @@ class Runtime extends EventTarget {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       if (this.#ended) throw this.#ended;
-      if (this.#calls.size >= CALLS_MAX && method !== "stop") throw tooMany();
+      if (this.#calls.size >= CALLS_MAX && !NEVER_TOO_MANY.includes(method)) throw tooMany();
       this.#worker.postMessage(encode({ id, method, ...fields }, values));
       this.#calls.set(id, { resolve, reject });
     });

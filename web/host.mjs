@@ -6,15 +6,27 @@ import { startPython } from "./python.mjs";
 import { joinStderr } from "./stderr.mjs";
 
 const PAGE_BYTES = 64 * 1024;
+const FATAL = ["KeyboardInterrupt", "MemoryError", "SystemExit"]; // exceptions of Python's
 
 let running = false;
 
 addEventListener("message", ({ data }) => run(data).catch(fail), { once: true });
 
+addEventListener("error", (event) => uncaught(event, event.error ?? event.message));
+addEventListener("unhandledrejection", (event) => uncaught(event, event.reason));
+
 // Emscripten swallows some failures of a boot: its promise then never settles, but these events come.
-// When Python itself has failed later on, as without memory, every call of it throws.
-addEventListener("error", (event) => fail(event.error ?? event.message));
-addEventListener("unhandledrejection", (event) => running || fail(event.reason));
+// Later, a callback that an agent gave to JavaScript may raise, which harms nobody else, as in the tab. What
+// ends a process ends a host; and when Python itself has failed, every call of it throws another error.
+function uncaught(event, error) {
+  const ofPython = error?.name === "PythonError";
+  if (!running || FATAL.includes(error?.type) || (event.type === "error" && !ofPython)) {
+    fail(error);
+  } else if (ofPython) {
+    event.preventDefault();
+    console.error(error.message.trim());
+  }
+}
 
 function fail(error) {
   const lines = String(error?.message ?? error).trim().split("\n");
@@ -32,6 +44,7 @@ async function run({ config, module, wall, packages, port }) {
     port,
     post: ({ buffer }) => port.postMessage(buffer, [buffer]),
     heap: () => pyodide._module.HEAPU8.length,
+    fail,
   };
   host.run(line);
   host.destroy();

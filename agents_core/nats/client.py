@@ -291,7 +291,9 @@ class Client(BaseBus):
                     raise NotConnected(self.url)
                 if connection.unanswered >= PINGS_MAX:
                     raise OutboundBufferFull(PINGS_MAX, "barriers")
-                await asyncio.shield(connection.ping())  # a late PONG must find its PING
+                pong = connection.ping()
+                await asyncio.wait([pong])  # cancels it never: a late PONG must find its PING
+                pong.result()
         except TimeoutError:
             raise RequestTimeout("PING", timeout) from None
 

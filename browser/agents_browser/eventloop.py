@@ -206,7 +206,9 @@ class ReadyQueue:
         *args: Any,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """See `asyncio.loop.call_at`."""
+        """See `asyncio.loop.call_at`; NaN is due at once: no heap can hold it in its place."""
+        if math.isnan(when):
+            when = self._loop.time()
         timer = Timer(when, callback, args, self._loop, context)
         timer.waiting = True
         self._timers_made += 1

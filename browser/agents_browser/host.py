@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from pyodide.ffi import to_js
 
-from agents_browser import eventloop
+from agents_browser import eventloop, log
 from agents_browser.pump import pump
 from agents_core.hosts.guest import Guest
 
@@ -15,7 +16,7 @@ class PortLine:
     """The `Line` to the parent.
 
     Args:
-        line: `port`, `post` and `heap` of `host.mjs`.
+        line: `port`, `post`, `heap` and `fail` of `host.mjs`.
     """
 
     def __init__(self, line: Any) -> None:
@@ -29,6 +30,14 @@ class PortLine:
 def run(line: Any) -> None:
     """Begin to run agents; the parent terminates this worker when it has no more use for it."""
     eventloop.install()
+    asyncio.get_running_loop().set_exception_handler(log.report)
     guest = Guest(line.heap, lambda: None)
-    pump().listen(line.port, guest.arrived)
+
+    def arrived(data: bytes) -> None:
+        try:
+            guest.arrived(data)
+        except Exception as error:  # a part of what came is lost
+            line.fail(f"{type(error).__name__}: {error}")
+
+    pump().listen(line.port, arrived)
     guest.attach(PortLine(line))

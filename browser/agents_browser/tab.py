@@ -56,6 +56,9 @@ RTT_S = 3.0
 CALLS_MAX = 1024
 """Calls of the page under way at once; a page that has more does not wait for answers."""
 
+NEVER_TOO_MANY = ("lifecycle", "unsubscribe")
+"""What is taken all the same: a page says it once, and nobody would hear that it was refused."""
+
 _log = logging.getLogger("agents_browser")
 
 
@@ -217,7 +220,7 @@ class Tab:
         call = json.loads(text)
         if call["method"] == "stop":
             self._keep(self._answer(call), self._stops)
-        elif len(self._tasks) >= CALLS_MAX:
+        elif len(self._tasks) >= CALLS_MAX and call["method"] not in NEVER_TOO_MANY:
             message, data = f"more than {CALLS_MAX} calls under way", {"limit": CALLS_MAX}
             error = {"name": "TooManyCalls", "message": message, "data": data}
             self.send("reply", id=call["id"], error=error)

@@ -224,10 +224,13 @@ def test_a_configuration_without_its_files_fails_by_name(blank: Page) -> None:
         return [
           await named(start({ config: {} }).running),
           await named(start({ config: Promise.resolve(null) }).running),
+          await named(start({ config: Promise.reject("no network") }).running),
+          await named(start({ config: Promise.reject() }).running),
         ];""",
     )
     assert found[0]["message"] == "config.pyodide is a text, not undefined"
     assert found[1]["message"] == "config is an object, not null"
+    assert [error["message"] for error in found[2:]] == ["no network", "undefined"]
 
 
 def test_publishes_and_hears_what_is_published(blank: Page) -> None:
@@ -391,6 +394,40 @@ class Waiter(Agent):
     )
     assert [error["name"] for error in found] == ["TooManyCalls", "TooManyCalls"]
     assert found[1]["data"] == {"limit": 65_536}
+
+
+def test_what_happens_to_the_page_is_told_when_there_are_too_many_calls(blank: Page) -> None:
+    """And so is the end of a subscription, which would be heard for ever."""
+    found = run(
+        blank,
+        f"""{RUNNING}
+        await runtime.define("wait", `
+from asyncio import sleep
+from agents_core import Agent, on
+from agents_core.errors import AgentsError
+class Waiter(Agent):
+    @on("wait")
+    async def wait(self):
+        await sleep(60)
+class Teller(Agent):
+    async def on_suspend(self, why):
+        try:
+            await self.ctx.node.request(f"{{self.ctx.node.root}}.heard")
+        except AgentsError as error:
+            await self.ctx.publish("told", [why, type(error).__name__])
+`);
+        const waiter = await runtime.spawn("wait:Waiter", "waiter", {{ mailbox: 5000 }});
+        await runtime.spawn("wait:Teller", "teller");
+        const unsubscribe = await runtime.subscribe("heard", () => {{}});
+        const told = new Promise((resolve) => runtime.subscribe("told", resolve));
+        const asks = Array.from({{ length: 1100 }}, () => waiter.ask("wait"));
+        Promise.allSettled(asks);
+        const refused = await named(Promise.race(asks));
+        unsubscribe();
+        document.dispatchEvent(new Event("freeze"));
+        return [refused.name, await told];""",
+    )
+    assert found == ["TooManyCalls", ["frozen", "NoResponders"]]
 
 
 def test_the_projects_own_page_uses_nothing_else(served_pages: Served) -> None:

@@ -117,6 +117,88 @@ def test_packages_are_loaded_or_named(run: Any) -> None:
     assert "No known package with name 'nothing'" in found["not there"]
 
 
+ODD = """
+import asyncio, json, logging
+from agents_core import Host, connect
+from agents_core.errors import RemoteError
+from agents_core.modules import define
+from agents_browser.worker import open_host
+
+agents = define("agents_of_text", '''
+from asyncio import create_task, get_running_loop
+from js import setTimeout
+from pyodide.ffi import create_once_callable
+from agents_core import Agent, on
+
+class Odd(Agent):
+    count = 0
+
+    @on("raise")
+    async def raise_in_callback(self):
+        self.count += 1
+        done = get_running_loop().create_future()
+        for callback in (lambda: 1 / 0, lambda: done.set_result(None)):
+            setTimeout(create_once_callable(callback), 0)
+        await done
+        return self.count
+
+    @on("task")
+    def raise_in_task(self):
+        async def work():
+            return [][0]
+
+        self.task = create_task(work())
+
+    @on("exit")
+    def exit(self):
+        raise SystemExit(3)
+''')
+found, heard = {}, asyncio.Queue()
+
+class Ear(logging.Handler):
+    def emit(self, record):
+        heard.put_nowait([record.host, record.levelname, record.getMessage().splitlines()[-1]])
+
+class Receiver:
+    def __init__(self):
+        self.gone = asyncio.get_running_loop().create_future()
+
+    def arrived(self, data):
+        pass
+
+    def lost(self, reason):
+        self.gone.set_result(reason)
+
+async with connect("local://") as node:
+    ref = await node.spawn(agents.Odd, "odd", host="worker")
+    found["callback"] = [await ref.ask("raise") for _ in range(2)]
+    logging.getLogger("asyncio").addHandler(Ear())
+    await ref.ask("task")
+    found["task"] = await asyncio.wait_for(heard.get(), 10)
+    try:
+        await ref.ask("exit", timeout=10)
+    except RemoteError as error:
+        found["exit"] = str(error)
+    found["after"] = await ref.ask("raise", timeout=30)
+receiver = Receiver()
+pipe = await open_host(Host(), receiver)
+pipe.post(bytes([255] * 8))
+found["garbage"] = await asyncio.wait_for(receiver.gone, 30)
+json.dumps(found)
+"""
+
+
+def test_what_an_agent_raises_outside_of_its_handlers(run: Any) -> None:
+    """In a callback or a task it harms nobody; what would end a process ends its host."""
+    assert run(ODD) == {
+        "callback": [1, 2],
+        "task": ["worker of odd", "ERROR", "IndexError: list index out of range"],
+        "exit": "agent 'odd' raised Killed: SystemExit: 3",
+        "after": 1,
+        "garbage": "InvalidMessage: invalid message: a frame of 4294967295 and 4294967295 bytes",
+    }
+
+
 NOWHERE = """
 import json
 from agents_core import connect

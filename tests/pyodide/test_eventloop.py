@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -184,6 +185,15 @@ async def test_a_deadline_beyond_the_browsers_longest_timer(timeouts: Timeouts) 
     await browser_turn()
     assert list(timeouts.pending.values()) == [eventloop.TIMEOUT_MS_MAX]
     timer.cancel()
+
+
+async def test_a_deadline_that_is_no_number_stands_in_nobodys_way() -> None:
+    loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+    ran: list[str] = []
+    loop.call_later(math.nan, ran.append, "nan")
+    loop.call_later(0.001, done.set_result, None)
+    await done
+    assert ran == ["nan"]
 
 
 # -- fairness

@@ -251,6 +251,17 @@ async def test_flush_that_nobody_answers() -> None:
             await waiting
 
 
+async def test_a_flush_that_was_given_up_complains_to_nobody_when_the_connection_is_lost() -> None:
+    async with session() as (nc, peer, server):
+        del server.answers["PING"]
+        with pytest.raises(RequestTimeout, match="PING"):
+            await nc.flush(0.001)
+        with unhandled() as errors:
+            peer.cut()
+            await reached(nc, Status.RECONNECTING)
+        assert errors == []
+
+
 async def test_a_flush_that_was_cancelled_is_not_counted_twice() -> None:
     async with session() as (nc, peer, server):
         del server.answers["PING"]
