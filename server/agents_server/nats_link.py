@@ -79,6 +79,7 @@ class Link:
         self._keep_alive: KeepAlive | None = None
         self._barriers: set[asyncio.Future[None]] = set()
         self._under_way: asyncio.Task[None] | None = None  # to another server
+        self._left: Session | None = None  # on purpose, last; it may still be ending
         self._away = False  # on purpose, until `resume`
 
     # -- connecting
@@ -220,6 +221,7 @@ class Link:
         if session is not self.session or not self._can_return:  # lost, or draining, meanwhile
             return
         self._outbox.use(None)  # what comes now waits for the next one
+        self._left = session
         try:
             await session.close()
         finally:  # whoever cancels this gets the next session, too
@@ -252,8 +254,9 @@ class Link:
         self._fail_barriers(ConnectionClosed(self.url))
         await self._end_way()
         await self._outbox.close()  # first, as it still uses the session
-        if session is not None:
-            await session.close()
+        for ending in (self._left, session):
+            if ending is not None:
+                await ending.close()
 
     async def _end_way(self) -> None:
         task = self._under_way

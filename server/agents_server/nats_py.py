@@ -7,6 +7,7 @@ gets wrong there (facts: nats.md 1), is never used.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 
@@ -39,6 +40,7 @@ class NatsPyBus(BaseBus):
         super().__init__(Status.CONNECTING, options.inbox_prefix)
         self.options = options
         self._callbacks = Callbacks()
+        self._ending: asyncio.Task[None] | None = None
         self._outbox = Outbox(options.pending_size, self._report)
         self._subscriptions = NatsPySubscriptions(self, self._outbox, self._report, self._stats)
         self._link = Link(
@@ -173,20 +175,27 @@ class NatsPyBus(BaseBus):
         await self.close()
 
     async def close(self) -> None:
-        """See `Bus.close`."""
+        """See `Bus.close`; whoever gives up waiting, it is done, and a second call waits for it."""
         if self.status is Status.CLOSED:
+            if self._ending is not None:
+                await asyncio.shield(self._ending)
             return
         self._status.set(Status.CLOSED)
         self._requests.fail_all(ConnectionClosed(self.url))
         self._subscriptions.close()
         self._timers.close()
-        await self._link.close()
-        self._callbacks.call(self.options.closed_cb)
+        self._ending = asyncio.get_running_loop().create_task(self._end())
         spared = self._subscriptions.spared
         try:
+            await asyncio.shield(self._ending)
             await self._callbacks.settle(self.options.connect_timeout, spared)
         finally:
             self._callbacks.cancel(spared)
+
+    async def _end(self) -> None:
+        """What `close` has to wait for."""
+        await self._link.close()
+        self._callbacks.call(self.options.closed_cb)
 
     def _report(self, error: Exception) -> None:
         """Tell the user what no call can raise."""

@@ -174,6 +174,7 @@ class Session:
         self._told: Exception | None = None
         self._pings: set[asyncio.Task[float]] = set()
         self._work: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.Task[None] | None = None
 
     @property
     def max_payload(self) -> int:
@@ -242,7 +243,13 @@ class Session:
         }
 
     async def close(self) -> None:
-        """End it. One whose peer is gone may raise or hang, and is over all the same."""
+        """End it, once, whoever gives up waiting: nats-py would leave what it was cancelled in."""
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        """One whose peer is gone may raise or hang, and is over all the same."""
         seconds = CLOSE_S if self._open else UNOPENED_S
         self._open = False
         try:

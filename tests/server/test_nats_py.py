@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -223,6 +224,47 @@ async def test_who_gives_up_leaving_comes_back_all_the_same(
     assert await bus.rtt() < 5
     assert bus.stats.reconnects == 1
     await bus.close()
+
+
+async def given_up_after(turns: int, call: Coroutine[Any, Any, None]) -> bool:
+    """Cancel a call after so many turns of the loop; whether it was still under way."""
+    task = asyncio.ensure_future(call)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    found = task.cancel()
+    await asyncio.wait([task])
+    return found
+
+
+async def test_who_gives_up_closing_has_it_closed_all_the_same(nats_server: NatsServer) -> None:
+    before = asyncio.all_tasks()
+    for turns in range(100):
+        bus, told = await opened(nats_server.url), []
+        bus.options.closed_cb = lambda told=told: told.append("closed")
+        await bus.subscribe("a", cb=lambda _: None)
+        assert bus._link.session is not None
+        client = bus._link.session._client
+        under_way = await given_up_after(turns, bus.close())
+        await bus.close()
+        assert (client.is_closed, asyncio.all_tasks() - before, told) == (True, set(), ["closed"])
+        if not under_way:
+            break
+    assert 1 < turns < 99
+
+
+async def test_who_gives_up_leaving_leaves_nothing_behind(nats_server: NatsServer) -> None:
+    before = asyncio.all_tasks()
+    for turns in range(100):
+        bus = await opened(nats_server.url)
+        await bus.subscribe("a", cb=lambda _: None)
+        under_way = await given_up_after(turns, bus.force_reconnect())
+        await reached(bus, Status.CONNECTED)
+        await bus.flush()
+        await bus.close()
+        assert asyncio.all_tasks() - before == set()
+        if not under_way:
+            break
+    assert 1 < turns < 99
 
 
 async def test_ends_in_order_although_it_was_to_leave(nats_server: NatsServer) -> None:
