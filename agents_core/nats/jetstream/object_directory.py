@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from agents_core import jsonvalue
 from agents_core.errors import AgentsError
@@ -41,6 +41,21 @@ ROLLUP: HeadersLike = {Header.ROLLUP: "sub"}
 _log = logging.getLogger("agents_core.nats.jetstream")
 
 
+class _Stored(NamedTuple):
+    """What is stored under a name: its sequence or 0, and that of what it replaced, if it says."""
+
+    info: ObjectInfo | None
+    seq: int
+    replaced: str
+
+    def is_beyond(self, before: _Stored) -> bool:
+        """Whether something may have been stored between the two.
+
+        Other clients do not say what they replace.
+        """
+        return self.seq > before.seq and self.replaced != str(before.seq)
+
+
 class Directory:
     """The metas of one bucket.
 
@@ -60,11 +75,16 @@ class Directory:
             BadObjectMeta: it is not what ADR-20 says.
             StreamNotFound: there is no bucket any more.
         """
+        stored = await self._find(name)
+        return stored.info, stored.seq
+
+    async def _find(self, name: str) -> _Stored:
         try:
             msg = await self._js.get_last_msg(self._stream, meta_subject(self._bucket, name))
         except MessageNotFound:
-            return None, 0
-        return ObjectInfo.from_stored(self._bucket, msg.data, msg.time_ns), msg.seq
+            return _Stored(None, 0, "")
+        info = ObjectInfo.from_stored(self._bucket, msg.data, msg.time_ns)
+        return _Stored(info, msg.seq, msg.headers.get(Header.EXPECTED_LAST_SUBJECT_SEQUENCE, ""))
 
     async def change(
         self, name: str, make: Callable[[ObjectInfo | None], ObjectInfo]
@@ -72,22 +92,27 @@ class Directory:
         """Store what `make` makes of what is stored, and return both.
 
         It is stored only if nobody has stored anything meanwhile, else `make` is asked again. An
-        answer that is lost is made good by looking.
+        answer that is lost is made good by looking. Where somebody may have replaced it by then it
+        is not stored again: the chunks that it speaks of may be gone.
 
         Raises:
             what `make` raises; and what `JetStreamContext.publish` raises when it is too often.
         """
-        unsure: tuple[ObjectInfo | None, ObjectInfo] | None = None
+        unsure: tuple[_Stored, ObjectInfo] | None = None
         attempt = 0
         while True:
             made = None
             try:
-                stored, seq = await self.look(name)
-                if unsure is not None and stored is not None and _same(stored, unsure[1]):
-                    return unsure[0], stored
-                made = stored, make(stored)
-                await self._store(made[1], seq)
-                return stored, replace(made[1], mtime=datetime.now(UTC))
+                stored = await self._find(name)
+                if unsure is not None:
+                    before, after = unsure
+                    if stored.info is not None and _same(stored.info, after):
+                        return before.info, stored.info
+                    if stored.is_beyond(before):
+                        return before.info, replace(after, mtime=datetime.now(UTC))
+                made = stored, make(stored.info)
+                await self._store(made[1], stored.seq)
+                return stored.info, replace(made[1], mtime=datetime.now(UTC))
             except (*TRANSIENT, WrongLastSequence) as error:
                 attempt += 1
                 if attempt == ATTEMPTS_MAX:

@@ -11,6 +11,7 @@ from typing import Any
 from agents_core import jsonvalue
 from agents_core.ids import unique
 from agents_core.localbus import LocalBus
+from agents_core.nats.headers import encode_headers
 from agents_core.nats.jetstream import JetStreamContext, ObjectStore
 from agents_core.nats.jetstream.header import Header
 from agents_core.nats.jetstream.timestamp import from_datetime, to_datetime
@@ -51,6 +52,7 @@ class Bucket:
 
     Attributes:
         msgs: what is stored, by sequence: subject, data.
+        replaced: what a message said that it replaces, by its sequence.
         published: the subjects that were published on so far.
         faults: asked, with the subject and how often it was published on, for each message: None
             to store it; `silent` to store it without an acknowledgement, `lost` to do neither,
@@ -63,6 +65,7 @@ class Bucket:
     def __init__(self, bus: LocalBus) -> None:
         self.bus = bus
         self.msgs: dict[int, tuple[str, bytes]] = {}
+        self.replaced: dict[int, str] = {}
         self.last = 0
         self.published: list[str] = []
         self.operations: list[str] = []
@@ -113,6 +116,8 @@ class Bucket:
             self.remove(before)
         self.last += 1
         self.msgs[self.last] = subject, data
+        if expected is not None:
+            self.replaced[self.last] = expected
         for consumer in self.consumers.values():
             if matches(consumer.filter, subject):
                 consumer.queue.append(self.last)
@@ -169,10 +174,14 @@ class Bucket:
             return NO_MESSAGE
         seq = found[-1] if "last_by_subj" in body else found[0]
         subject, data = self.msgs[seq]
+        headers = b""
+        if seq in self.replaced:
+            headers = encode_headers({Header.EXPECTED_LAST_SUBJECT_SEQUENCE: self.replaced[seq]})
         return {
             "message": {
                 "subject": subject,
                 "seq": seq,
+                "hdrs": _base64(headers),
                 "data": _base64(data),
                 "time": from_datetime(to_datetime(TIME + seq)),
             }

@@ -25,6 +25,7 @@ from agents_core.nats.jetstream.errors import (
     StreamNotFound,
     WrongLastSequence,
 )
+from agents_core.nats.jetstream.header import Header
 from agents_core.nats.jetstream.object_directory import ATTEMPTS_MAX, Directory
 from agents_core.nats.jetstream.object_errors import BadObjectMeta, ObjectNotFound
 from tests.core.nats.jetstream.fake import set_status
@@ -125,6 +126,51 @@ async def test_a_change_arrives_late() -> None:
         stream.faults = fault
         before, after = await Directory(store._js, BUCKET).change("a", add)
         assert (before, after.size, sizes(stream)) == (None, 1, [1])
+
+
+@pytest.mark.parametrize("says", [True, False])
+async def test_a_change_whose_answer_is_lost_is_replaced(says: bool) -> None:
+    """It is not stored again: whoever replaced it has deleted the chunks."""
+    other = jsonvalue.dumps(replace(INFO, nuid="other").as_dict())
+    async with bucket(timeout=0.03) as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        await directory.change("a", lambda _: replace(INFO, nuid="former"))
+
+        def fault(subject: str, times: int) -> str | None:
+            if times == 2:
+                stream.faults = lambda subject, times: None
+                asyncio.get_running_loop().call_soon(put)
+                return "silent"
+            return None
+
+        def put() -> None:
+            headers = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(stream.last)} if says else {}
+            stream.add(META, other, {Header.ROLLUP: "sub", **headers})
+
+        stream.faults = fault
+        former, after = await directory.change("a", lambda _: INFO)
+        assert former is not None
+        assert (former.nuid, after.nuid, after.mtime is not None) == ("former", "n", True)
+        assert stream.stored(META) == [other]
+
+
+async def test_a_change_is_lost_and_another_one_is_not() -> None:
+    """What is there says that it replaced the same, so ours was not stored."""
+    async with bucket(timeout=0.03) as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        await directory.change("a", add)
+
+        def fault(subject: str, times: int) -> str | None:
+            if times != 2:
+                return None
+            said = {Header.ROLLUP: "sub", Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(stream.last)}
+            stream.add(META, jsonvalue.dumps(replace(INFO, size=5).as_dict()), said)
+            return "lost"
+
+        stream.faults = fault
+        before, after = await directory.change("a", add)
+        assert before is not None
+        assert (before.size, after.size, sizes(stream)) == (5, 6, [6])
 
 
 async def test_the_connection_is_lost_meanwhile() -> None:
