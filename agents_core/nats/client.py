@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from agents_core.bus import DONE, Stats, Status
@@ -291,7 +292,11 @@ class Client(BaseBus):
                     raise NotConnected(self.url)
                 if connection.unanswered >= PINGS_MAX:
                     raise OutboundBufferFull(PINGS_MAX, "barriers")
+                other = self._subscriptions.other
                 await asyncio.shield(connection.ping())  # a late PONG must find its PING
+                if other is not None:  # what ends has to have ended there, too
+                    with suppress(NotConnected):
+                        await asyncio.shield(other.ping())
         except TimeoutError:
             raise RequestTimeout("PING", timeout) from None
 
