@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Self
 
@@ -107,6 +107,7 @@ class Node:
         self._announcer = Announcer(self.timers, self._announce)
         self._sequence = 0
         self._leaving: asyncio.Task[None] | None = None
+        self._endings: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Join: subscribe, announce this node, and ask the others who they are."""
@@ -434,15 +435,28 @@ class Node:
     # -- ending
 
     async def drain(self) -> None:
-        """Stop the agents in order, say good-bye, let what is under way arrive, and close."""
+        """Stop the agents in order, say good-bye, let what is under way arrive, and close.
+
+        It goes on also when whoever waits for it gives up. In an agent's own handler it only
+        begins: the agent has to end first.
+        """
+        self._go_on(self._drain())
+        if not self._is_agent(asyncio.current_task()):
+            await self._drain()  # here, too: a bus does not wait for a callback that waits for it
+
+    async def _drain(self) -> None:
         await self._leave()
         await self.bus.drain()
 
     async def close(self) -> None:
         """Stop the agents in order, say good-bye, and close; a second call waits for the first.
 
-        One that is given up closes at once, and the agents end in order all the same.
+        One that is given up closes at once: the agents end in order all the same, but what they
+        send in `on_stop` is lost. In an agent's own handler it only begins, as `drain`.
         """
+        if self._is_agent(asyncio.current_task()):
+            self._go_on(self.close())
+            return
         try:
             await self._leave()
         except asyncio.CancelledError:
@@ -450,6 +464,15 @@ class Node:
             raise
         finally:
             await self.bus.close()
+
+    def _is_agent(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether one of the agents is at work in this task, and would wait for itself."""
+        return any(cell.runs(task) for cell in self.router.cells.values())
+
+    def _go_on(self, end: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(end)
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)
 
     async def _leave(self) -> None:
         """Wait until the agents have stopped: one task's work, whoever waits for it or gives up."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from agents_core.bus import DONE, Stats, Status
@@ -291,9 +291,11 @@ class Client(BaseBus):
                     raise NotConnected(self.url)
                 if connection.unanswered >= PINGS_MAX:
                     raise OutboundBufferFull(PINGS_MAX, "barriers")
-                pong = connection.ping()
-                await asyncio.wait([pong])  # cancels it never: a late PONG must find its PING
-                pong.result()
+                other = self._subscriptions.other
+                await connection.barrier()
+                if other is not None:  # what ends has to have ended there, too
+                    with suppress(NotConnected):
+                        await other.barrier()
         except TimeoutError:
             raise RequestTimeout("PING", timeout) from None
 

@@ -224,6 +224,16 @@ class Connection(asyncio.Protocol):
         self.command(commands.PING)
         return future
 
+    async def barrier(self) -> None:
+        """Wait until the server has dealt with everything sent so far.
+
+        Raises:
+            NotConnected: the session was lost before.
+        """
+        pong = self.ping()
+        await asyncio.wait([pong])  # cancels it never: a late PONG must find its PING
+        pong.result()
+
     def _expect_pong(self) -> asyncio.Future[None]:
         future: asyncio.Future[None] = self._loop.create_future()
         if self._ended is not None:

@@ -147,9 +147,11 @@ class ClientSubscriptions(Subscriptions):
 
     Attributes:
         connection: where they are registered; None while there is none.
+        other: to the server that is about to take over, which knows some of them, too.
     """
 
     connection: Connection | None = None
+    other: Connection | None = None
 
     def __init__(
         self,
@@ -159,8 +161,7 @@ class ClientSubscriptions(Subscriptions):
     ) -> None:
         super().__init__(flush, on_error, stats)
         self._ending: set[bytes] = set()  # no server is to hear of them again
-        self._next: Connection | None = None  # to the server that is about to take over
-        self._shared: dict[bytes, int] = {}  # what it knows, and what each had received before
+        self._shared: dict[bytes, int] = {}  # what `other` knows, and what each had received before
 
     def register(self, connection: Connection, shared: Mapping[bytes, int]) -> None:
         """Tell a new connection's server about all of them, but for those that it knows."""
@@ -176,7 +177,7 @@ class ClientSubscriptions(Subscriptions):
 
         Of a queue group one member gets each message, and only the first reply counts.
         """
-        self._next = connection
+        self.other = connection
         for sid, subscription in self.items():
             wanted = subscription.queue or subscription is replies
             if wanted and not subscription.max_msgs and sid not in self._ending:
@@ -185,7 +186,7 @@ class ClientSubscriptions(Subscriptions):
 
     def unshare(self) -> dict[bytes, int]:
         """There is one server again; returns what the other one knows, for `register`."""
-        shared, self._shared, self._next = self._shared, {}, None
+        shared, self._shared, self.other = self._shared, {}, None
         return shared
 
     def withdraw(self, connection: Connection) -> None:
@@ -216,8 +217,8 @@ class ClientSubscriptions(Subscriptions):
         if self.connection is not None:
             left = limit - subscription.registered if limit else 0
             self.connection.command(commands.unsub(sid, left))
-        if self._next is not None and self._shared.pop(sid, None) is not None:
-            self._next.command(commands.unsub(sid))
+        if self.other is not None and self._shared.pop(sid, None) is not None:
+            self.other.command(commands.unsub(sid))
 
     def _forget(self, subscription: Subscription) -> None:
         super()._forget(subscription)

@@ -344,10 +344,62 @@ async def test_a_close_that_is_given_up_says_good_bye() -> None:
         await two.close()
 
 
+@pytest.mark.parametrize("end", ["close", "drain"])
+async def test_an_agent_that_ends_its_node_ends_in_order_and_is_the_last_to_use_the_bus(
+    end: str,
+) -> None:
+    class Last(Agent):
+        async def on_message(self, message: Any) -> None:
+            await getattr(self.ctx.node, end)()
+
+        async def on_stop(self, reason: Any) -> None:
+            await self.ctx.publish("said", self.id)
+
+    first, second = pair()
+    async with first as other:
+        words: list[Any] = []
+        await other.subscribe(f"{other.root}.said", cb=lambda msg: words.append(msg.data))
+        node = await second
+        for name in "ab":
+            await node.spawn(Last, name)
+        node.agent("b").tell("off")
+        await until(lambda: node.bus.status is Status.CLOSED)
+        await until(lambda: len(words) == 2)
+        assert [event.kind for event in node.recent if event.agent == "b"] == ["started", "stopped"]
+
+
+async def test_a_drain_that_is_given_up_drains_the_bus_when_the_agents_have_ended() -> None:
+    node = await connect("local://")
+    (await node.spawn(Counter, "c")).tell("hang")
+    ending = asyncio.create_task(node.drain())
+    await until(lambda: node.router.cells["c"]._ended)
+    ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    assert node.bus.status is Status.CONNECTED
+    node.router.cells["c"].kill()
+    await until(lambda: node.bus.status is Status.CLOSED)
+
+
+@pytest.mark.parametrize("end", ["close", "drain"])
+async def test_a_callback_of_the_bus_may_wait_for_the_end_of_its_node(end: str) -> None:
+    async def off(_: Any) -> None:
+        await getattr(node, end)()
+        ended.append(node.bus.status)
+
+    ended: list[Status] = []
+    node = await connect("local://")
+    await node.spawn(Counter, "c")
+    await node.subscribe("off", cb=off)
+    node.publish("off")
+    await until(lambda: ended)
+    assert ended == [Status.CLOSED]
+
+
 async def test_an_agent_that_waits_for_the_end_of_its_node_is_killed_and_the_others_stop() -> None:
     class Last(Agent):
         async def on_message(self, message: Any) -> None:
-            await self.ctx.node.close()
+            await asyncio.create_task(self.ctx.node.close())
 
     log: list[str] = []
     node = await connect("local://")

@@ -548,6 +548,34 @@ async def test_what_ends_while_another_server_takes_over_is_over_on_both(
         assert not nc._subscriptions._ending
 
 
+@pytest.mark.parametrize("how", ["answers", "lost"])
+@pytest.mark.parametrize("ending", ["subscription", "client"])
+async def test_what_is_drained_while_another_server_takes_over_is_drained_on_both(
+    ending: str, how: str
+) -> None:
+    server = ScriptedServer()
+    seen: list[bytes] = []
+    async with client(server, TWO, rng=Soon()) as nc:
+        work = await nc.subscribe("work", "group", cb=lambda msg: seen.append(msg.data))
+        old, new = await handover(server)
+        draining = asyncio.create_task(work.drain() if ending == "subscription" else nc.drain())
+        await new.expect("UNSUB")
+        await old.expect("PING")
+        old.message("work", b"1")
+        old.send(b"PONG\r\n")
+        if how == "answers":
+            await new.expect("PING")
+            new.message("work", b"2")  # it was under way
+            server.answers["PING"] = b"PONG\r\n"
+            new.send(b"PONG\r\nPONG\r\n")
+        else:
+            await until(lambda: seen)
+            server.answers["PING"] = b"PONG\r\n"
+            new.cut()
+        await draining
+        assert seen == [b"1", b"2"][: 2 if how == "answers" else 1]
+
+
 @pytest.mark.parametrize("how", ["stays", "leaves"])
 async def test_a_limit_after_another_server_was_to_take_over(how: str) -> None:
     server = ScriptedServer()
