@@ -171,6 +171,8 @@ async def _request(request: js.IDBRequest, *proxies: JsDoubleProxy) -> Any:
     def settled(event: js.Event) -> None:
         if not done.done():
             done.set_result(event.type)
+        elif event.type == "success" and hasattr(request.result, "close"):
+            request.result.close()  # a database that nobody waits for
         if event.type != "blocked":
             for one in (proxy, *proxies):
                 loop.call_soon(one.destroy)  # one of them is what calls this

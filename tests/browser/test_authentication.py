@@ -251,10 +251,11 @@ f'{key.public_key} {await works(signer=key, user_jwt_cb=lambda: given["jwt"])}'
 
 
 def test_a_key_that_nobody_waits_for_any_more(tab: Tab) -> None:
-    """What IndexedDB still says about it reaches nobody, and the next one is there."""
+    """What IndexedDB still says about it reaches nobody, and it leaves no database open."""
     complaints = tab.run(
         KEYS
         + """
+from agents_browser.nkeys import DATABASE, _request
 from pyodide.ffi import create_proxy
 
 complaints = []
@@ -266,6 +267,7 @@ for database_is_there in (False, True):
     waiting.cancel()
     await asyncio.wait([waiting])
     await Key.kept()
+await _request(js.indexedDB.deleteDatabase(DATABASE))  # raises if it is blocked
 js.removeEventListener("error", listener)
 complaints
 """
