@@ -434,6 +434,26 @@ class Odd(Agent):
     assert found == [0, killed, "counter", "Failed", reason]
 
 
+def test_an_exit_ends_the_tab_as_it_ends_a_process(blank: Page) -> None:
+    found = run(
+        blank,
+        f"""{STARTED}
+        await runtime.define("leave", `
+import sys
+from agents_core import Agent, on
+class Leaver(Agent):
+    @on("leave")
+    def leave(self):
+        sys.exit(3)
+`);
+        const leaver = await runtime.spawn("leave:Leaver", "leaver");
+        const asks = [leaver.ask("leave"), leaver.ask("leave"), counter.ask("name")].map(named);
+        const errors = await Promise.all(asks);
+        return [errors[0].name, errors[1].message, (await failed).message, runtime.phase];""",
+    )
+    assert found == ["Failed", "SystemExit: 3", "SystemExit: 3", "failed"]
+
+
 def test_what_happens_to_the_page_is_told_when_there_are_too_many_calls(blank: Page) -> None:
     """And so is the end of a subscription, which would be heard for ever."""
     found = run(
