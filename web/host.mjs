@@ -16,15 +16,14 @@ addEventListener("error", (event) => uncaught(event, event.error ?? event.messag
 addEventListener("unhandledrejection", (event) => uncaught(event, event.reason));
 
 // Emscripten swallows some failures of a boot: its promise then never settles, but these events come.
-// Later, a callback that an agent gave to JavaScript may raise, which harms nobody else, as in the tab. What
-// ends a process ends a host; and when Python itself has failed, every call of it throws another error.
+// Later, only the end of Python itself is that of the host, and what ends a process. What else nobody
+// caught, as in a callback that an agent gave to JavaScript, harms nobody else, as in `worker.mjs`.
 function uncaught(event, error) {
-  const ofPython = error?.name === "PythonError";
-  if (!running || FATAL.includes(error?.type) || (event.type === "error" && !ofPython)) {
+  if (!running || error?.pyodide_fatal_error || FATAL.includes(error?.type)) {
     fail(error);
-  } else if (ofPython) {
+  } else {
     event.preventDefault();
-    console.error(error.message.trim());
+    console.error(error?.name === "PythonError" ? error.message.trim() : error);
   }
 }
 

@@ -9,6 +9,8 @@ import { share } from "./pump.mjs";
 import { startPython } from "./python.mjs";
 import { joinStderr } from "./stderr.mjs";
 
+const EXITS = ["KeyboardInterrupt", "SystemExit"]; // exceptions of Python's
+
 const send = (type, fields = {}) => postMessage(JSON.stringify({ type, ...fields }));
 
 const waiting = [];
@@ -24,13 +26,15 @@ addEventListener("message", ({ data }) => {
 addEventListener("error", (event) => uncaught(event, event.error ?? event.message));
 addEventListener("unhandledrejection", (event) => uncaught(event, event.reason));
 
-// Later, a callback that an agent gave to JavaScript may raise. That harms nobody else, and of its error
-// the traceback is worth showing, not the interpreter's stack.
+// Later, only the end of Python itself is that of the tab, and what ends a process elsewhere. What else
+// nobody caught, as in a callback that an agent gave to JavaScript, harms nobody else; and of an error of
+// Python's the traceback is worth showing, not the interpreter's stack.
 function uncaught(event, error) {
-  if (phase !== "running") fail(error);
-  else if (error?.name === "PythonError") {
+  if (phase !== "running" || error?.pyodide_fatal_error || EXITS.includes(error?.type)) {
+    fail(error);
+  } else {
     event.preventDefault();
-    console.error(error.message.trim());
+    console.error(error?.name === "PythonError" ? error.message.trim() : error);
   }
 }
 

@@ -11,7 +11,7 @@ from base64 import urlsafe_b64decode
 from typing import Any
 
 import js
-from pyodide.ffi import JsException, create_proxy, to_js
+from pyodide.ffi import JsDoubleProxy, JsException, create_proxy, to_js
 
 from agents_core.errors import InvalidCredentials, StorageError, Unsupported
 from agents_core.nats.nkeys import KEY_BYTES, Seed, encode_public
@@ -141,10 +141,7 @@ async def _opened() -> js.IDBDatabase:
     request = js.indexedDB.open(DATABASE, 1)
     upgrade = create_proxy(lambda _: request.result.createObjectStore(STORE))
     request.onupgradeneeded = upgrade
-    try:
-        database: js.IDBDatabase = await _request(request)
-    finally:
-        upgrade.destroy()
+    database: js.IDBDatabase = await _request(request, upgrade)
     return database
 
 
@@ -163,20 +160,26 @@ async def _keep(database: js.IDBDatabase, name: str, pair: js.CryptoKeyPair) -> 
     return found
 
 
-async def _request(request: js.IDBRequest) -> Any:
-    """Wait for what a request of IndexedDB gives."""
-    done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+async def _request(request: js.IDBRequest, *proxies: JsDoubleProxy) -> Any:
+    """Wait for what a request of IndexedDB gives.
+
+    It can't be withdrawn: the proxies that it calls live until it has ended, whoever waits for it.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[str] = loop.create_future()
 
     def settled(event: js.Event) -> None:
         if not done.done():
             done.set_result(event.type)
+        elif event.type == "success" and hasattr(request.result, "close"):
+            request.result.close()  # a database that nobody waits for
+        if event.type != "blocked":
+            for one in (proxy, *proxies):
+                loop.call_soon(one.destroy)  # one of them is what calls this
 
     proxy = create_proxy(settled)
     request.onsuccess = request.onerror = request.onblocked = proxy
-    try:
-        kind = await done
-    finally:
-        proxy.destroy()
+    kind = await done
     if kind != "success":
         raise StorageError("IndexedDB", request.error.name if kind == "error" else kind)
     return request.result

@@ -396,6 +396,64 @@ class Waiter(Agent):
     assert found[1]["data"] == {"limit": 65_536}
 
 
+def test_a_python_that_has_failed_is_ended_at_once_and_for_no_other_error(blank: Page) -> None:
+    found = run(
+        blank,
+        f"""{STARTED}
+        await runtime.define("odd", `
+import ctypes
+from asyncio import get_running_loop
+from js import setTimeout
+from pyodide.ffi import create_once_callable
+from agents_core import Agent, on
+class Odd(Agent):
+    @on("twice")
+    async def call_twice(self):
+        once = create_once_callable(lambda: None)
+        done = get_running_loop().create_future()
+        for callback in (once, once, create_once_callable(lambda: done.set_result(None))):
+            setTimeout(callback, 0)
+        await done
+    @on("fail")
+    def fail(self):
+        ctypes.string_at(0xFFFF_FFF0, 100)
+`);
+        for (const [id, host] of [["odd", "inline"], ["apart", "worker"]]) {{
+          await runtime.spawn("odd:Odd", id, {{ host }});
+          await runtime.ask(id, "twice");
+          await runtime.ask(id, "twice");
+        }}
+        const restarts = (await runtime.agent("apart").info()).restarts;
+        const apart = await named(runtime.ask("apart", "fail", {{ timeout: 60 }}));
+        const rest = await counter.ask("name");
+        const inline = await named(runtime.ask("odd", "fail", {{ timeout: 60 }}));
+        return [restarts, apart.message, rest, inline.name, (await failed).message];""",
+    )
+    reason = "memory access out of bounds"
+    killed = f"agent 'apart' raised Killed: {reason}"
+    assert found == [0, killed, "counter", "Failed", reason]
+
+
+def test_an_exit_ends_the_tab_as_it_ends_a_process(blank: Page) -> None:
+    found = run(
+        blank,
+        f"""{STARTED}
+        await runtime.define("leave", `
+import sys
+from agents_core import Agent, on
+class Leaver(Agent):
+    @on("leave")
+    def leave(self):
+        sys.exit(3)
+`);
+        const leaver = await runtime.spawn("leave:Leaver", "leaver");
+        const asks = [leaver.ask("leave"), leaver.ask("leave"), counter.ask("name")].map(named);
+        const errors = await Promise.all(asks);
+        return [errors[0].name, errors[1].message, (await failed).message, runtime.phase];""",
+    )
+    assert found == ["Failed", "SystemExit: 3", "SystemExit: 3", "failed"]
+
+
 def test_what_happens_to_the_page_is_told_when_there_are_too_many_calls(blank: Page) -> None:
     """And so is the end of a subscription, which would be heard for ever."""
     found = run(

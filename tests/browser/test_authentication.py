@@ -250,6 +250,31 @@ f'{key.public_key} {await works(signer=key, user_jwt_cb=lambda: given["jwt"])}'
         assert answer == f"{publics[1]} x"
 
 
+def test_a_key_that_nobody_waits_for_any_more(tab: Tab) -> None:
+    """What IndexedDB still says about it reaches nobody, and it leaves no database open."""
+    complaints = tab.run(
+        KEYS
+        + """
+from agents_browser.nkeys import DATABASE, _request
+from pyodide.ffi import create_proxy
+
+complaints = []
+listener = create_proxy(lambda event: complaints.append(event.message))
+js.addEventListener("error", listener)
+for database_is_there in (False, True):
+    waiting = asyncio.create_task(Key.kept())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    await Key.kept()
+await _request(js.indexedDB.deleteDatabase(DATABASE))  # raises if it is blocked
+js.removeEventListener("error", listener)
+complaints
+"""
+    )
+    assert complaints == []
+
+
 def test_cookies(tab: Tab, page: Page, tmp_path: Path) -> None:
     """Cookies know hosts, not ports: what the page's server sets, the NATS server gets."""
     operator = Operator()

@@ -17,7 +17,9 @@ from tests.browser.served import Served
 pytestmark = pytest.mark.nats
 
 CLOSE = "self.close()"
-THROW = "setTimeout(() => { throw new Error('struck by lightning') })"
+THROW = """setTimeout(() => {
+  throw Object.assign(new Error('struck by lightning'), { pyodide_fatal_error: true });
+})"""
 """As when Python itself has failed: every call of it throws then."""
 
 COUNTER = """
