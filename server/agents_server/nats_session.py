@@ -325,7 +325,7 @@ class Session:
         return self._client.publish(subject, payload, reply, headers)
 
     async def subscribe(self, subject: str, queue: str, take: Take) -> Interest:
-        """Register interest."""
+        """Register interest; nats-py may swallow a cancellation."""
 
         async def called(msg: NativeMsg) -> None:
             self.received_at = self._loop.time()

@@ -17,6 +17,7 @@ from agents_core.bus import Status
 from agents_core.errors import (
     AuthorizationError,
     ConnectionClosed,
+    NoResponders,
     NotConnected,
     OutboundBufferFull,
     PermissionsViolation,
@@ -265,6 +266,23 @@ async def test_who_gives_up_leaving_leaves_nothing_behind(nats_server: NatsServe
         if not under_way:
             break
     assert 1 < turns < 99
+
+
+async def test_drained_while_it_is_registered_anew(nats_server: NatsServer) -> None:
+    """Else the server goes on giving a group's messages to who has left it."""
+    bus, other, subject = await opened(nats_server.url), await opened(nats_server.url), unique()
+    member = [await bus.subscribe(f"{subject}.{n}", "group") for n in range(3)][1]
+    first = bus._link.session
+    leaving = asyncio.ensure_future(bus.force_reconnect())
+    while bus._link.session in {None, first}:
+        await asyncio.sleep(0)
+    assert bus.status is Status.RECONNECTING
+    await member.drain()
+    with pytest.raises(NoResponders):
+        await other.request(member.subject, timeout=5)
+    await leaving
+    await bus.close()
+    await other.close()
 
 
 async def test_ends_in_order_although_it_was_to_leave(nats_server: NatsServer) -> None:
