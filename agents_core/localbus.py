@@ -144,6 +144,11 @@ class LocalBus(BaseBus):
         return f"local://{self._name}"
 
     @property
+    def is_connected(self) -> bool:
+        """Whether it was not closed."""
+        return self.status is not Status.CLOSED
+
+    @property
     def max_payload(self) -> int:
         """As a server's default, so that what works here works there."""
         return MAX_PAYLOAD_DEFAULT

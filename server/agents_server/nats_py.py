@@ -64,6 +64,11 @@ class NatsPyBus(BaseBus):
         return self._link.url
 
     @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection now; as in nats-py."""
+        return self._link.session is not None
+
+    @property
     def max_payload(self) -> int:
         """Bytes of headers and payload that the server accepts."""
         session = self._link.session
