@@ -286,7 +286,7 @@ class Link:
 
         self._barriers.add(barrier)
         try:
-            async with asyncio.timeout(timeout):
+            async with self._timers.timeout(timeout):
                 self._outbox.do(step)
                 await barrier
         except TimeoutError:
