@@ -87,12 +87,20 @@ class NatsPyBus(BaseBus):
         Raises:
             AgentsError: what the last attempt raised; with `retry_on_failed_connect` only if trying
                 again changes nothing, see `auth.HOPELESS`.
+            ConnectionClosed: it was closed meanwhile.
         """
+        task = asyncio.current_task()
+        assert task is not None
+        cancels = task.cancelling()
         try:
             await self._link.open()
-        except AgentsError:
+            if task.cancelling() > cancels:  # nats-py may have swallowed it
+                raise asyncio.CancelledError
+        except BaseException:
             await self.close()
             raise
+        if self.status is Status.CLOSED:
+            raise ConnectionClosed(self.url)
 
     def set_server_pool(self, servers: Sequence[str]) -> None:
         """Replace the known servers, learned ones included, for reconnects from now on.
@@ -141,6 +149,8 @@ class NatsPyBus(BaseBus):
         """
         if not self._status.is_live and self._link.session is None:
             raise ConnectionClosed(self.url)
+        if type(payload) is not bytes:  # it is sent later: a buffer may be used again by then
+            payload = bytes(memoryview(payload))
         size = len(payload) + (len(encode_headers(headers)) if headers else 0)
         loose = self.options.skip_subject_validation
         check_publish(subject, reply, size, self.max_payload, loose=loose)

@@ -319,6 +319,60 @@ async def test_called_back_while_it_leaves(nats_server: NatsServer) -> None:
     await bus.close()
 
 
+async def test_no_barrier_holds_that_no_server_has_answered(own_nats_server: NatsServer) -> None:
+    bus = await opened(own_nats_server.url)
+    await bus.flush()
+    own_nats_server.kill()
+    asked = []
+    while bus.status is Status.CONNECTED:
+        asked.append(asyncio.create_task(bus.flush()))
+        await asyncio.sleep(0)
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {NotConnected}
+    await bus.close()
+
+
+async def test_who_gives_up_connecting_is_told_so_and_leaves_nothing(
+    nats_server: NatsServer,
+) -> None:
+    before = asyncio.all_tasks()
+    for turns in range(1, 100):
+        bus = NatsPyBus(Options(servers=[nats_server.url]))
+        await bus.subscribe("a")
+        connecting = asyncio.ensure_future(bus.connect())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if not connecting.cancel():
+            break
+        await asyncio.wait([connecting])
+        assert (connecting.cancelled(), bus.status) == (True, Status.CLOSED)
+        assert asyncio.all_tasks() - before == set()
+    await bus.close()
+
+
+async def test_closed_while_it_connects(nats_server: NatsServer) -> None:
+    bus = NatsPyBus(Options(servers=[nats_server.url]))
+    connecting = asyncio.ensure_future(bus.connect())
+    await asyncio.sleep(0)
+    await bus.close()
+    with pytest.raises(ConnectionClosed):
+        await connecting
+
+
+async def test_what_is_published_is_what_was_given(nats_server: NatsServer) -> None:
+    bus = await opened(nats_server.url)
+    subject, buffer = unique(), bytearray(b"first")
+    heard = await bus.subscribe(subject)
+    for payload in (buffer, memoryview(buffer)):
+        bus.publish(subject, payload)
+        buffer[:] = b"later"
+        assert (await heard.next_msg(5)).data == b"first"
+        buffer[:] = b"first"
+    with pytest.raises(TypeError):
+        bus.publish(subject, "a text")
+    await bus.close()
+
+
 async def test_a_request_under_way_fails_at_once(own_nats_server: NatsServer) -> None:
     bus = await opened(own_nats_server.url)
     await bus.subscribe("silent")
