@@ -12,7 +12,12 @@ import logging
 from collections.abc import Awaitable, Sequence
 
 from agents_core.bus import DONE, Status
-from agents_core.errors import AgentsError, ConnectionClosed, RequestTimeout
+from agents_core.errors import (
+    AgentsError,
+    ConnectionClosed,
+    MaxPayloadExceeded,
+    RequestTimeout,
+)
 from agents_core.nats.basebus import BaseBus
 from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.headers import HeadersLike, encode_headers
@@ -21,6 +26,7 @@ from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
 from agents_server.nats_link import Link
 from agents_server.nats_message import check_text, single
 from agents_server.nats_outbox import Outbox
+from agents_server.nats_session import Session
 from agents_server.nats_subscriptions import NatsPySubscriptions
 
 _log = logging.getLogger("agents_server.nats_py")
@@ -157,9 +163,15 @@ class NatsPyBus(BaseBus):
         for text in (subject, reply):
             check_text(text)
         fields = single(headers) if headers else None
-        size += len(subject) + len(reply)
-        self._outbox.check(size)
-        self._outbox.do(lambda session: session.publish(subject, payload, reply, fields), size)
+
+        def step(session: Session) -> Awaitable[None]:
+            if size > session.max_payload:  # the server before took more
+                raise MaxPayloadExceeded(size, session.max_payload)
+            return session.publish(subject, payload, reply, fields)
+
+        waiting = size + len(subject) + len(reply)
+        self._outbox.check(waiting)
+        self._outbox.do(step, waiting)
         self._stats.out_msgs += 1
         self._stats.out_bytes += len(payload)
         return DONE
