@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from agents_core.bus import Status
 from agents_core.errors import (
     AuthorizationError,
     ConnectionClosed,
+    MaxPayloadExceeded,
     NoResponders,
     NotConnected,
     OutboundBufferFull,
@@ -28,8 +29,10 @@ from agents_core.ids import unique
 from agents_core.nats.headers import Headers
 from agents_core.nats.msg import Msg
 from agents_core.nats.options import Options
+from agents_server.nats_outbox import Outbox
 from agents_server.nats_py import NatsPyBus
 from agents_server.nats_server import NatsServer, free_port
+from agents_server.nats_session import Session
 
 pytestmark = pytest.mark.nats
 
@@ -397,6 +400,50 @@ async def test_the_buffer_is_bounded_while_the_server_is_away(
     with pytest.raises(OutboundBufferFull):
         bus.publish("a", bytes(size))
     await bus.close()
+
+
+async def test_what_the_next_server_does_not_take_is_dropped(own_nats_server: NatsServer) -> None:
+    errors: list[Exception] = []
+    bus = await opened(own_nats_server.url, error_cb=errors.append)
+    heard = await bus.subscribe("a")
+    own_nats_server.kill()
+    await reached(bus, Status.RECONNECTING)
+    bus.publish("a", b"first")
+    bus.publish("a", bytes(1001))
+    bus.publish("a", bytes(1000), headers={"too": "large"})
+    bus.publish("a", b"last")
+    own_nats_server.extra = "max_payload: 1000"
+    own_nats_server.start()
+    assert [(await heard.next_msg(5)).data for _ in range(2)] == [b"first", b"last"]
+    assert bus.stats.reconnects == 1
+    dropped = [error.size for error in errors if isinstance(error, MaxPayloadExceeded)]
+    assert dropped == [1001, 1024]
+    await bus.close()
+
+
+async def test_what_a_session_did_not_take_waits_for_the_next_one(nats_server: NatsServer) -> None:
+    """Meanwhile nothing is tried: how long nats-py needs to say that one is over is its affair."""
+    bus, next_bus = await opened(nats_server.url), await opened(nats_server.url)
+    heard = await next_bus.subscribe(subject := unique())
+    over, session = bus._link.session, next_bus._link.session
+    await bus.close()
+    asked: list[Session] = []
+    outbox = Outbox(1000, lambda error: pytest.fail(str(error)))
+
+    def step(given: Session) -> Awaitable[None]:
+        asked.append(given)
+        return given.publish(subject, b"kept", "", None)
+
+    outbox.use(over)
+    outbox.do(step)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (asked, len(outbox)) == ([over], 1)
+    outbox.use(session)
+    assert (await heard.next_msg(5)).data == b"kept"
+    assert asked == [over, session]
+    await outbox.close()
+    await next_bus.close()
 
 
 async def test_may_begin_without_a_server(tmp_path: Path) -> None:
