@@ -1,5 +1,6 @@
 """What agents need of NATS, whoever provides it.
 
+Each `timeout` is a number of seconds, or None where that is said; NaN is a `ValueError`.
 `LocalBus` in one process, our own client `agents_core.nats.Client`, and nats-py on a server.
 """
 

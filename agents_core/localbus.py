@@ -17,6 +17,7 @@ from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
 from agents_core.nats.subject import matches
 from agents_core.nats.subscription import Subscription
 from agents_core.nats.subscriptions import Subscriptions
+from agents_core.timers import check_seconds
 
 IN_FLIGHT_MAX = 65_536
 """Messages published and not yet delivered, of all members of a hub."""
@@ -144,6 +145,11 @@ class LocalBus(BaseBus):
         return f"local://{self._name}"
 
     @property
+    def is_connected(self) -> bool:
+        """Whether it was not closed."""
+        return self.status is not Status.CLOSED
+
+    @property
     def max_payload(self) -> int:
         """As a server's default, so that what works here works there."""
         return MAX_PAYLOAD_DEFAULT
@@ -179,6 +185,7 @@ class LocalBus(BaseBus):
 
         Never takes `timeout` seconds.
         """
+        check_seconds(timeout)
         if self.status is Status.CLOSED:
             raise ConnectionClosed(self.url)
         await self._hub.barrier()

@@ -27,6 +27,17 @@ def check_seconds(seconds: float) -> None:
         raise ValueError(f"{seconds!r} is not a number of seconds")
 
 
+def within(seconds: float | None) -> asyncio.Timeout:
+    """As `asyncio.timeout`, which NaN would make the loop lose all its other deadlines by.
+
+    Raises:
+        ValueError: see `check_seconds`, but None is for no end.
+    """
+    if seconds is not None:
+        check_seconds(seconds)
+    return asyncio.timeout(seconds)
+
+
 class Timer:
     """One pending call; `cancel` takes it back."""
 

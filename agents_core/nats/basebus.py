@@ -57,6 +57,11 @@ class BaseBus(Bus):
         return self._status.value
 
     @property
+    @abstractmethod
+    def is_connected(self) -> bool:
+        """Whether there is a connection now, also while it drains."""
+
+    @property
     def stats(self) -> Stats:
         """Counters since the bus was made."""
         return self._stats

@@ -12,6 +12,7 @@ from agents_core.errors import CredentialsUnavailable, TransportError
 from agents_core.nats.auth import Identity
 from agents_core.nats.servers import Server
 from agents_core.nats.transport import TLS, Dialer
+from agents_core.timers import check_seconds
 from agents_core.version import VERSION
 
 Notify = Callable[[], "Awaitable[None] | None"]
@@ -73,6 +74,9 @@ class Options(Identity):
         drain_timeout: seconds for `drain`.
         dialer: opens byte pipes; the platform's by default.
         rng: for jitter and shuffling; seed it in tests.
+
+    Raises:
+        ValueError: what is to be a number of seconds is none, NaN included.
     """
 
     servers: Sequence[str] = field(default=("nats://127.0.0.1:4222",), repr=False)
@@ -104,6 +108,16 @@ class Options(Identity):
     drain_timeout: float = 30.0
     dialer: Dialer | None = None
     rng: Random = field(default_factory=SystemRandom)
+
+    def __post_init__(self) -> None:
+        Identity.__post_init__(self)
+        for seconds in (
+            self.connect_timeout,
+            self.reconnect_time_wait,
+            self.ping_interval,
+            self.drain_timeout,
+        ):
+            check_seconds(seconds)
 
     def tls_settings(self, name: str = "") -> TLS:
         """The part that a dialer needs; `name` is to be checked where the user gave none."""

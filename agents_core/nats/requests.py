@@ -20,7 +20,8 @@ from agents_core.nats.msg import Msg
 from agents_core.nats.subscription import Bounds
 
 if TYPE_CHECKING:
-    from agents_core.bus import Bus, Callback, Subscription
+    from agents_core.bus import Callback, Subscription
+    from agents_core.nats.basebus import BaseBus
     from agents_core.timers import Timer, Timers
 
 REQUESTS_MAX = 65_536
@@ -44,7 +45,7 @@ class Requests:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: BaseBus,
         prefix: str,
         timers: Timers,
         listen: Callable[[str, Callback | None, int, Bounds], Awaitable[Subscription]],
@@ -127,7 +128,7 @@ class Requests:
         """Whether one more question may be asked, and its answer can come."""
         if self.bus.status is Status.CLOSED:
             raise ConnectionClosed(self.bus.url)
-        if self.bus.status not in {Status.CONNECTED, Status.DRAINING}:
+        if not self.bus.is_connected:  # the status does not say so while it drains
             raise NotConnected(self.bus.url)
         if len(self._waiting) + len(self._many) >= REQUESTS_MAX:
             raise OutboundBufferFull(REQUESTS_MAX, "requests")

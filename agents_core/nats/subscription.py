@@ -30,6 +30,7 @@ from agents_core.errors import (
 from agents_core.nats.callbacks import RAISED, awaited_failure, check_result, failure, is_async
 from agents_core.nats.msg import Msg
 from agents_core.nats.waiters import Waiters
+from agents_core.timers import within
 
 FAIR_MSGS = 1000
 """Messages an iteration or an async callback takes in a row before everybody else gets a turn."""
@@ -262,7 +263,7 @@ class Subscription:
         if self._pending:
             return self._take()
         try:
-            async with asyncio.timeout(timeout):
+            async with within(timeout):
                 while not self._pending:
                     await self._wait()
         except TimeoutError:

@@ -74,6 +74,18 @@ async def matches_wildcards(one: Bus, other: Bus) -> None:
     assert star.pending_msgs == rest.pending_msgs == 0, "more matched than should"
 
 
+async def takes_tokens_that_are_no_wildcards(one: Bus, other: Bus) -> None:
+    """`*` and `>` stand for something only where they are a token, and `>` at the end."""
+    root = f"bus.{unique()}"
+    for token in ("a*", "*a", "**", "a>", ">a", ">>"):
+        subscription = await other.subscribe(f"{root}.{token}")
+        await other.flush()
+        one.publish(f"{root}.other")
+        one.publish(f"{root}.{token}")
+        msg = await subscription.next_msg(SECONDS_MAX)
+        assert msg.subject == f"{root}.{token}", "it was taken for a wildcard"
+
+
 async def gives_each_queue_group_one(one: Bus, other: Bus) -> None:
     """Of a queue group one member gets each message; who is in none gets all."""
     subject = f"bus.{unique()}"
@@ -397,6 +409,7 @@ CHECKS: tuple[Check, ...] = (
     carries_payload_reply_and_headers,
     keeps_the_order,
     matches_wildcards,
+    takes_tokens_that_are_no_wildcards,
     gives_each_queue_group_one,
     calls_back_in_order,
     ends_by_count,

@@ -90,9 +90,26 @@ async def knows_when_nobody_gathers(one: Bus, other: Bus) -> None:
         await _count(one.request_many(subject))
 
 
+async def refuses_what_is_no_time(one: Bus, other: Bus) -> None:
+    """A timeout that is not a number would never be over, and may stop the event loop's others."""
+    subject = f"bus.{unique()}"
+    subscription, never = await one.subscribe(subject), float("nan")
+    for call in (
+        one.request(subject, timeout=never),
+        anext(one.request_many(subject, timeout=never)),
+        one.flush(never),
+        one.rtt(never),
+        subscription.next_msg(never),
+    ):
+        with Raises(ValueError):
+            await call
+    await subscription.unsubscribe()
+
+
 CHECKS: tuple[Check, ...] = (
     answers_requests,
     knows_when_nobody_answers,
     gathers_answers,
     knows_when_nobody_gathers,
+    refuses_what_is_no_time,
 )

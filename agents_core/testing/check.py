@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from agents_core.bus import Bus
-from agents_core.errors import AgentsError
 
 Check: TypeAlias = Callable[[Bus, Bus], Awaitable[None]]
 """Called with two buses that are connected to the same place."""
@@ -18,7 +17,7 @@ SECONDS_MAX = 10.0
 class Raises:
     """`with Raises(NoResponders):` fails unless that is raised."""
 
-    def __init__(self, kind: type[AgentsError]) -> None:
+    def __init__(self, kind: type[Exception]) -> None:
         self._kind = kind
 
     def __enter__(self) -> None:

@@ -275,8 +275,12 @@ class Link:
             raise NotConnected(self.url)
         barrier: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def answered(_: object) -> None:
-            if not barrier.done():
+        def answered(ping: asyncio.Task[float]) -> None:
+            if barrier.done():
+                return
+            if ping.cancelled() or ping.exception() is not None:  # over, which is told later
+                barrier.set_exception(NotConnected(self.url))
+            else:
                 barrier.set_result(None)
 
         async def step(session: Session) -> None:
@@ -286,7 +290,7 @@ class Link:
 
         self._barriers.add(barrier)
         try:
-            async with asyncio.timeout(timeout):
+            async with self._timers.timeout(timeout):
                 self._outbox.do(step)
                 await barrier
         except TimeoutError:

@@ -94,7 +94,8 @@ class Outbox:
             except native.ConnectionClosedError:
                 self._steps.appendleft((size, step))
                 self._bytes += size
-                break
+                if session is self._session:  # over, which is told later
+                    self._session = None
             except Exception as error:  # one that can't be done must not stop those behind it
                 self._on_error(error)
         self._worker = None

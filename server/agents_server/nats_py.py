@@ -12,7 +12,12 @@ import logging
 from collections.abc import Awaitable, Sequence
 
 from agents_core.bus import DONE, Status
-from agents_core.errors import AgentsError, ConnectionClosed, RequestTimeout
+from agents_core.errors import (
+    AgentsError,
+    ConnectionClosed,
+    MaxPayloadExceeded,
+    RequestTimeout,
+)
 from agents_core.nats.basebus import BaseBus
 from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.headers import HeadersLike, encode_headers
@@ -21,6 +26,7 @@ from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
 from agents_server.nats_link import Link
 from agents_server.nats_message import check_text, single
 from agents_server.nats_outbox import Outbox
+from agents_server.nats_session import Session
 from agents_server.nats_subscriptions import NatsPySubscriptions
 
 _log = logging.getLogger("agents_server.nats_py")
@@ -64,6 +70,11 @@ class NatsPyBus(BaseBus):
         return self._link.url
 
     @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection now; as in nats-py."""
+        return self._link.session is not None
+
+    @property
     def max_payload(self) -> int:
         """Bytes of headers and payload that the server accepts."""
         session = self._link.session
@@ -82,12 +93,20 @@ class NatsPyBus(BaseBus):
         Raises:
             AgentsError: what the last attempt raised; with `retry_on_failed_connect` only if trying
                 again changes nothing, see `auth.HOPELESS`.
+            ConnectionClosed: it was closed meanwhile.
         """
+        task = asyncio.current_task()
+        assert task is not None
+        cancels = task.cancelling()
         try:
             await self._link.open()
-        except AgentsError:
+            if task.cancelling() > cancels:  # nats-py may have swallowed it
+                raise asyncio.CancelledError
+        except BaseException:
             await self.close()
             raise
+        if self.status is Status.CLOSED:
+            raise ConnectionClosed(self.url)
 
     def set_server_pool(self, servers: Sequence[str]) -> None:
         """Replace the known servers, learned ones included, for reconnects from now on.
@@ -136,15 +155,23 @@ class NatsPyBus(BaseBus):
         """
         if not self._status.is_live and self._link.session is None:
             raise ConnectionClosed(self.url)
+        if type(payload) is not bytes:  # it is sent later: a buffer may be used again by then
+            payload = bytes(memoryview(payload))
         size = len(payload) + (len(encode_headers(headers)) if headers else 0)
         loose = self.options.skip_subject_validation
         check_publish(subject, reply, size, self.max_payload, loose=loose)
         for text in (subject, reply):
             check_text(text)
         fields = single(headers) if headers else None
-        size += len(subject) + len(reply)
-        self._outbox.check(size)
-        self._outbox.do(lambda session: session.publish(subject, payload, reply, fields), size)
+
+        def step(session: Session) -> Awaitable[None]:
+            if size > session.max_payload:  # the server before took more
+                raise MaxPayloadExceeded(size, session.max_payload)
+            return session.publish(subject, payload, reply, fields)
+
+        waiting = size + len(subject) + len(reply)
+        self._outbox.check(waiting)
+        self._outbox.do(step, waiting)
         self._stats.out_msgs += 1
         self._stats.out_bytes += len(payload)
         return DONE

@@ -236,7 +236,7 @@ class Session:
             "no_echo": options.no_echo,
             "pending_size": options.pending_size,
             "ping_interval": NEVER_S,
-            "skip_subject_validation": options.skip_subject_validation,
+            "skip_subject_validation": True,  # it was checked, and nats-py refuses tokens like `a*`
             "tls": None if options.tls is None else context_of(options.tls_settings()),
             "tls_handshake_first": options.tls_handshake_first,
             "tls_hostname": options.tls_hostname or self.server.tls_name or None,
@@ -325,7 +325,7 @@ class Session:
         return self._client.publish(subject, payload, reply, headers)
 
     async def subscribe(self, subject: str, queue: str, take: Take) -> Interest:
-        """Register interest."""
+        """Register interest; nats-py may swallow a cancellation."""
 
         async def called(msg: NativeMsg) -> None:
             self.received_at = self._loop.time()

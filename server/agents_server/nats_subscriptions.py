@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -69,7 +70,11 @@ class NatsPySubscriptions(Subscriptions):
 
     async def _begin(self, subscription: Subscription) -> None:
         if self.session is not None:
-            await self._register(self.session, subscription)
+            try:  # by a task of its own, as nats-py may swallow a cancellation
+                await asyncio.shield(self._register(self.session, subscription))
+            except asyncio.CancelledError:
+                subscription.end()  # nobody holds it
+                raise
 
     async def _register(self, session: Session, subscription: Subscription) -> None:
         def take(msg: NativeMsg) -> None:
@@ -89,14 +94,18 @@ class NatsPySubscriptions(Subscriptions):
                 self._interests[subscription] = made
 
     def _unsub(self, subscription: Subscription, limit: int) -> None:
-        """At once or after `limit` messages, of which the server counts this session's."""
-        made = self._interests.get(subscription)
-        if made is None:
+        """At once or after `limit` messages, of which the server counts this session's.
+
+        One that is about to be registered is found when it is: steps are taken after that.
+        """
+        known, asked = self._interests.get(subscription), self.session
+        if asked is None:
             return
 
         async def step(session: Session) -> None:
-            if self._interests.get(subscription, made) is not made:
-                return  # it was registered on another session meanwhile
+            made = self._interests.get(subscription, known)
+            if made is None or session is not asked:
+                return  # it has ended, or was registered on another session meanwhile
             with suppress(native.Error):  # its session is gone, and it with it
                 if limit:
                     await made.unsubscribe(limit - subscription.registered)

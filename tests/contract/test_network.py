@@ -141,6 +141,31 @@ async def test_a_cut_is_noticed_by_who_sends_more_than_the_pipe_takes(
 
 
 @pytest.mark.parametrize("dial", [nats_py])
+async def test_who_gives_up_subscribing_is_told_so_and_leaves_nothing(
+    dial: Dial, network: Network
+) -> None:
+    """Our own client's `subscribe` has nothing to wait for."""
+    async with connected(dial, network, ping_interval=60) as client:
+        network.cut()
+        with pytest.raises(OutboundBufferFull):
+            while True:
+                client.publish("a", bytes(100_000))
+                await asyncio.sleep(0)
+        heard: list[object] = []
+        asked = asyncio.ensure_future(client.subscribe("given.up", cb=heard.append))
+        kept = asyncio.ensure_future(client.subscribe("kept"))
+        await asyncio.sleep(0)
+        asked.cancel()
+        await asyncio.wait([asked])
+        assert asked.cancelled()
+        network.mend()
+        await kept
+        client.publish("given.up")
+        await client.flush()
+        assert heard == []
+
+
+@pytest.mark.parametrize("dial", [nats_py])
 async def test_closing_does_not_wait_for_a_server_that_takes_nothing(
     dial: Dial, network: Network
 ) -> None:

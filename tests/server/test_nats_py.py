@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from agents_core.bus import Status
 from agents_core.errors import (
     AuthorizationError,
     ConnectionClosed,
+    MaxPayloadExceeded,
+    NoResponders,
     NotConnected,
     OutboundBufferFull,
     PermissionsViolation,
@@ -27,8 +29,10 @@ from agents_core.ids import unique
 from agents_core.nats.headers import Headers
 from agents_core.nats.msg import Msg
 from agents_core.nats.options import Options
+from agents_server.nats_outbox import Outbox
 from agents_server.nats_py import NatsPyBus
 from agents_server.nats_server import NatsServer, free_port
+from agents_server.nats_session import Session
 
 pytestmark = pytest.mark.nats
 
@@ -267,6 +271,23 @@ async def test_who_gives_up_leaving_leaves_nothing_behind(nats_server: NatsServe
     assert 1 < turns < 99
 
 
+async def test_drained_while_it_is_registered_anew(nats_server: NatsServer) -> None:
+    """Else the server goes on giving a group's messages to who has left it."""
+    bus, other, subject = await opened(nats_server.url), await opened(nats_server.url), unique()
+    member = [await bus.subscribe(f"{subject}.{n}", "group") for n in range(3)][1]
+    first = bus._link.session
+    leaving = asyncio.ensure_future(bus.force_reconnect())
+    while bus._link.session in {None, first}:
+        await asyncio.sleep(0)
+    assert bus.status is Status.RECONNECTING
+    await member.drain()
+    with pytest.raises(NoResponders):
+        await other.request(member.subject, timeout=5)
+    await leaving
+    await bus.close()
+    await other.close()
+
+
 async def test_ends_in_order_although_it_was_to_leave(nats_server: NatsServer) -> None:
     bus = await opened(nats_server.url)
     handled: list[bytes] = []
@@ -301,6 +322,60 @@ async def test_called_back_while_it_leaves(nats_server: NatsServer) -> None:
     await bus.close()
 
 
+async def test_no_barrier_holds_that_no_server_has_answered(own_nats_server: NatsServer) -> None:
+    bus = await opened(own_nats_server.url)
+    await bus.flush()
+    own_nats_server.kill()
+    asked = []
+    while bus.status is Status.CONNECTED:
+        asked.append(asyncio.create_task(bus.flush()))
+        await asyncio.sleep(0)
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {NotConnected}
+    await bus.close()
+
+
+async def test_who_gives_up_connecting_is_told_so_and_leaves_nothing(
+    nats_server: NatsServer,
+) -> None:
+    before = asyncio.all_tasks()
+    for turns in range(1, 100):
+        bus = NatsPyBus(Options(servers=[nats_server.url]))
+        await bus.subscribe("a")
+        connecting = asyncio.ensure_future(bus.connect())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if not connecting.cancel():
+            break
+        await asyncio.wait([connecting])
+        assert (connecting.cancelled(), bus.status) == (True, Status.CLOSED)
+        assert asyncio.all_tasks() - before == set()
+    await bus.close()
+
+
+async def test_closed_while_it_connects(nats_server: NatsServer) -> None:
+    bus = NatsPyBus(Options(servers=[nats_server.url]))
+    connecting = asyncio.ensure_future(bus.connect())
+    await asyncio.sleep(0)
+    await bus.close()
+    with pytest.raises(ConnectionClosed):
+        await connecting
+
+
+async def test_what_is_published_is_what_was_given(nats_server: NatsServer) -> None:
+    bus = await opened(nats_server.url)
+    subject, buffer = unique(), bytearray(b"first")
+    heard = await bus.subscribe(subject)
+    for payload in (buffer, memoryview(buffer)):
+        bus.publish(subject, payload)
+        buffer[:] = b"later"
+        assert (await heard.next_msg(5)).data == b"first"
+        buffer[:] = b"first"
+    with pytest.raises(TypeError):
+        bus.publish(subject, "a text")
+    await bus.close()
+
+
 async def test_a_request_under_way_fails_at_once(own_nats_server: NatsServer) -> None:
     bus = await opened(own_nats_server.url)
     await bus.subscribe("silent")
@@ -325,6 +400,50 @@ async def test_the_buffer_is_bounded_while_the_server_is_away(
     with pytest.raises(OutboundBufferFull):
         bus.publish("a", bytes(size))
     await bus.close()
+
+
+async def test_what_the_next_server_does_not_take_is_dropped(own_nats_server: NatsServer) -> None:
+    errors: list[Exception] = []
+    bus = await opened(own_nats_server.url, error_cb=errors.append)
+    heard = await bus.subscribe("a")
+    own_nats_server.kill()
+    await reached(bus, Status.RECONNECTING)
+    bus.publish("a", b"first")
+    bus.publish("a", bytes(1001))
+    bus.publish("a", bytes(1000), headers={"too": "large"})
+    bus.publish("a", b"last")
+    own_nats_server.extra = "max_payload: 1000"
+    own_nats_server.start()
+    assert [(await heard.next_msg(5)).data for _ in range(2)] == [b"first", b"last"]
+    assert bus.stats.reconnects == 1
+    dropped = [error.size for error in errors if isinstance(error, MaxPayloadExceeded)]
+    assert dropped == [1001, 1024]
+    await bus.close()
+
+
+async def test_what_a_session_did_not_take_waits_for_the_next_one(nats_server: NatsServer) -> None:
+    """Meanwhile nothing is tried: how long nats-py needs to say that one is over is its affair."""
+    bus, next_bus = await opened(nats_server.url), await opened(nats_server.url)
+    heard = await next_bus.subscribe(subject := unique())
+    over, session = bus._link.session, next_bus._link.session
+    await bus.close()
+    asked: list[Session] = []
+    outbox = Outbox(1000, lambda error: pytest.fail(str(error)))
+
+    def step(given: Session) -> Awaitable[None]:
+        asked.append(given)
+        return given.publish(subject, b"kept", "", None)
+
+    outbox.use(over)
+    outbox.do(step)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (asked, len(outbox)) == ([over], 1)
+    outbox.use(session)
+    assert (await heard.next_msg(5)).data == b"kept"
+    assert asked == [over, session]
+    await outbox.close()
+    await next_bus.close()
 
 
 async def test_may_begin_without_a_server(tmp_path: Path) -> None:

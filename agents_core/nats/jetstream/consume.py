@@ -26,7 +26,7 @@ from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.jetstream.pull import Outcome, Pins, PullOptions, judge, size_of
 from agents_core.nats.msg import Msg
 from agents_core.nats.options import NotifyError
-from agents_core.timers import Timer
+from agents_core.timers import Timer, within
 
 PAUSE_S_MAX = 10.0
 """The longest pause before asking again, while the consumer refuses or has no leader."""
@@ -135,7 +135,7 @@ class Consume:
             msg = await self._delivery.take()
         else:
             try:
-                async with asyncio.timeout(timeout):
+                async with within(timeout):
                     msg = await self._delivery.take()
             except TimeoutError:
                 raise FetchTimeout(self._consumer, timeout) from None

@@ -35,7 +35,7 @@ from agents_core.nats.jetstream.msg import JSMsg, Metadata
 from agents_core.nats.jetstream.pull import judge
 from agents_core.nats.msg import Msg
 from agents_core.nats.options import NotifyError
-from agents_core.timers import Timer
+from agents_core.timers import Timer, within
 
 PUSH_MSGS_LIMIT = 512 * 1024
 """Messages a subscription keeps for a slow reader, as in nats-py: under flow control the server
@@ -180,7 +180,7 @@ class PushSubscription:
             if (msg := self._accept(await self._subscription.next_msg())) is not None:
                 return msg
         try:
-            async with asyncio.timeout(timeout):
+            async with within(timeout):
                 while True:
                     if (msg := self._accept(await self._subscription.next_msg(None))) is not None:
                         return msg

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -13,6 +12,7 @@ from agents_core.nats.jetstream.errors import FetchTimeout
 from agents_core.nats.jetstream.initial import InitialData
 from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.jetstream.ordered import OrderedConsumer
+from agents_core.timers import within
 
 if TYPE_CHECKING:
     from agents_core.nats.jetstream.context import JetStreamContext
@@ -93,7 +93,7 @@ class Watcher(Generic[T]):
             AgentsError: what ended it.
         """
         try:
-            async with asyncio.timeout(timeout):
+            async with within(timeout):
                 return await self._next()
         except TimeoutError:
             raise FetchTimeout(self._consumer, timeout or 0.0) from None

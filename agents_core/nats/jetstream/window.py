@@ -13,7 +13,7 @@ from agents_core.nats.jetstream.publish import PubAck, read_ack
 from agents_core.nats.msg import Msg
 from agents_core.nats.requests import is_no_responders
 from agents_core.nats.waiters import Waiters
-from agents_core.timers import Timer, Timers
+from agents_core.timers import Timer, Timers, within
 
 MAX_PENDING = 4000
 """Messages that may wait for their acknowledgement, as in nats-py."""
@@ -123,7 +123,7 @@ class Window:
     async def _wait(self, seconds: float | None) -> None:
         """Return when an acknowledgement has made room; those who wait are served in turn."""
         try:
-            async with asyncio.timeout(seconds):
+            async with within(seconds):
                 await self._room.wait()
                 while len(self._pending) >= self._limit:
                     await self._room.wait()

@@ -474,6 +474,33 @@ async def test_drain_without_a_connection(how: str) -> None:
         assert len(told) == (how != "back in time")
 
 
+async def test_who_asks_while_it_drains_without_a_connection_is_told_at_once() -> None:
+    asked: list[Exception] = []
+    async with session() as (nc, peer, server):
+        may_ask = asyncio.Event()
+
+        async def handle(_: nats.Msg) -> None:
+            await may_ask.wait()
+            for answer in (nc.request("b", timeout=60), anext(nc.request_many("b", timeout=60))):
+                try:
+                    await answer
+                except NotConnected as error:
+                    asked.append(error)
+
+        subscription = await nc.subscribe("a", cb=handle)
+        peer.message("a")
+        await until(lambda: subscription.received)
+        draining = asyncio.create_task(nc.drain())
+        await until(lambda: subscription.ended)
+        server.down = {"one"}
+        peer.cut()
+        await until(lambda: not nc.is_connected)
+        assert nc.is_draining
+        may_ask.set()
+        await draining
+        assert len(asked) == 2
+
+
 async def test_no_server_is_left_while_it_drains() -> None:
     done: list[bytes] = []
     async with session(max_reconnect_attempts=2) as (nc, peer, server):

@@ -16,6 +16,15 @@ def test_headers_and_no_responders_go_together() -> None:
     assert (fields["protocol"], fields["echo"]) == (1, True)
 
 
+@pytest.mark.parametrize(
+    "name", ["connect_timeout", "reconnect_time_wait", "ping_interval", "drain_timeout"]
+)
+@pytest.mark.parametrize("wrong", [None, "1", float("nan")])
+def test_what_is_no_number_of_seconds_is_refused(name: str, wrong: object) -> None:
+    with pytest.raises(ValueError, match="is not a number of seconds"):
+        Options(**{name: wrong})
+
+
 def test_tls_settings() -> None:
     context = object()
     tls = Options(tls=context, tls_hostname="h", tls_handshake_first=True).tls_settings()
