@@ -8,10 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agents_core.bus import Status, Subscription
-from agents_core.errors import ConnectionClosed, NotConnected
+from agents_core.errors import ConnectionClosed, NotConnected, RequestTimeout
 from agents_core.nats import backoff
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
-from agents_core.nats.jetstream.errors import APIError, FetchTimeout, NoHeartbeat
+from agents_core.nats.jetstream.errors import (
+    APIError,
+    FetchTimeout,
+    JetStreamNotEnabled,
+    NoHeartbeat,
+    ServiceUnavailable,
+)
 from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.jetstream.pull import Outcome, Pins, PullOptions, judge, size_of
 from agents_core.nats.msg import Msg
@@ -113,7 +119,7 @@ class Fetcher:
                 continue
             if self._end[0] is Outcome.OVER and want.no_wait:
                 break
-            if await self._must_pause(*self._end, want):
+            if await self._must_pause(*self._end, want, max(deadline - now(), GRACE_S)):
                 pause = backoff.delay(attempt, PAUSE_S_MAX, self._js.rng)
                 await asyncio.sleep(min(pause, max(deadline - now(), 0.0)))
         return self._take(want)
@@ -189,7 +195,7 @@ class Fetcher:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def _must_pause(self, outcome: Outcome, error: APIError, want: Want) -> bool:
+    async def _must_pause(self, outcome: Outcome, error: APIError, want: Want, left: float) -> bool:
         """Whether to wait before asking again, after a request that got nothing.
 
         Raises:
@@ -198,10 +204,22 @@ class Fetcher:
         if outcome in {Outcome.FATAL, Outcome.REFUSED, Outcome.TOO_LARGE}:
             raise error
         if outcome is Outcome.NOBODY:
-            await self._js.consumer_info(self._stream, self._consumer)
+            await self._look(left)
         if outcome is Outcome.NOT_PINNED:
             self._pins.forget(want.options.group)
         return outcome in {Outcome.LATER, Outcome.NOBODY}
+
+    async def _look(self, left: float) -> None:
+        """Nobody took the request: find out whether the consumer is gone, or has no leader now.
+
+        In a cluster nobody answers either while it elects one, nor over a connection that is lost.
+        """
+        try:
+            await self._js.consumer_info(self._stream, self._consumer, min(left, self._js.timeout))
+        except JetStreamNotEnabled:
+            raise
+        except (RequestTimeout, NotConnected, ServiceUnavailable):
+            pass
 
     def _take(self, want: Want) -> list[JSMsg]:
         """What is here, at most what the fetch asked for."""

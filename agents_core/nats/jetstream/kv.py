@@ -75,18 +75,20 @@ class KeyValue:
             KeyDeleted: the key was deleted, then or at that revision.
             KeyNotFound: there is none.
         """
-        entry = await self._find(_checked(key, validate_keys), revision)
+        entry = await self._find(_checked(key, validate_keys), revision, self._direct)
         if entry.operation is not None:
             raise KeyDeleted(self.bucket, key, entry.operation, entry.revision)
         return entry
 
-    async def _find(self, key: str, revision: int | None = None) -> KeyValueEntry:
+    async def _find(
+        self, key: str, revision: int | None = None, direct: bool = False
+    ) -> KeyValueEntry:
         subject = self._prefix + key
         try:
             if revision:
-                msg = await self._js.get_msg(self._stream, seq=revision, direct=self._direct)
+                msg = await self._js.get_msg(self._stream, seq=revision, direct=direct)
             else:
-                msg = await self._js.get_last_msg(self._stream, subject, direct=self._direct)
+                msg = await self._js.get_last_msg(self._stream, subject, direct=direct)
         except MessageNotFound:
             raise KeyNotFound(self.bucket, key) from None
         if msg.subject != subject:  # a revision of another key, or the key was a pattern
@@ -189,7 +191,8 @@ class KeyValue:
     async def _marker(self, key: str) -> int | None:
         """The revision of the marker of the key's deletion, 0 if there is none any more.
 
-        None if the key has a value.
+        None if the key has a value. The leader is asked, which has refused: another replica may not
+        know the marker yet.
         """
         try:
             entry = await self._find(key)

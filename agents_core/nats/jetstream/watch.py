@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from agents_core.bus import DONE
 from agents_core.errors import AgentsError, ConnectionClosed
 from agents_core.nats.jetstream.consumer import ConsumerInfo, DeliverPolicy
-from agents_core.nats.jetstream.errors import FetchTimeout
+from agents_core.nats.jetstream.errors import FetchTimeout, MessageNotFound
 from agents_core.nats.jetstream.initial import InitialData
 from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.jetstream.ordered import OrderedConsumer
@@ -63,14 +64,20 @@ class Watcher(Generic[T]):
         self._initial: InitialData | None = None  # until its end was told
         self._messages: OrderedConsumer | None = None
 
-    async def open(self, deliver_policy: DeliverPolicy, **options: Any) -> Self:
+    async def open(
+        self, deliver_policy: DeliverPolicy, opt_start_seq: int | None = None, **options: Any
+    ) -> Self:
         """Make the consumer; the options are those of `js.ordered_consumer`."""
         info = await self._js.stream_info(self._stream)
-        self._initial = InitialData(info.state.last_seq, deliver_policy)
+        last_match = await self._last_match() if (info.config.num_replicas or 1) > 1 else 0
+        self._initial = InitialData(
+            info.state.last_seq, deliver_policy, opt_start_seq or 1, last_match
+        )
         self._messages = await self._js.ordered_consumer(
             self._stream,
             self._filters,
             deliver_policy=deliver_policy,
+            opt_start_seq=opt_start_seq,
             created_cb=self._begin,
             **options,
         )
@@ -146,6 +153,14 @@ class Watcher(Generic[T]):
         else:
             initial.compare(keys, last_seq or 0)
 
+    async def _last_match(self) -> int:
+        """The last message that matches, as the stream's leader knows it; 0 if there is none."""
+        found = 0
+        for pattern in self._filters:
+            with suppress(MessageNotFound):
+                found = max(found, (await self._js.get_last_msg(self._stream, pattern)).seq)
+        return found
+
     async def _look(self, messages: OrderedConsumer, initial: InitialData) -> None:
         """Nothing comes, although something was promised: find out what is there.
 
@@ -157,6 +172,8 @@ class Watcher(Generic[T]):
             return
         try:
             await self._js.consumer_info(self._stream, self._consumer)
+            if initial.lags:
+                initial.look_again(await self._last_match())
         except AgentsError:
             return  # it is being replaced already
         if not messages.pending_msgs:

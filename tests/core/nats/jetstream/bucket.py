@@ -41,6 +41,11 @@ def consumer(pending: int, stream_seq: int = 0) -> Any:
     return {**CONSUMER, "delivered": delivered, "num_pending": pending}
 
 
+def message(key: str, seq: int) -> Any:
+    """An answer to `STREAM.MSG.GET`."""
+    return {"message": {"subject": f"$KV.b.{key}", "seq": seq, "time": "2023-11-14T22:13:20Z"}}
+
+
 class Bucket:
     """The bucket `b`, its server, and what was stored on its subjects."""
 

@@ -18,6 +18,7 @@ from agents_core.nats.jetstream.errors import (
     ConsumerNotFound,
     FetchTimeout,
     InvalidOption,
+    JetStreamNotEnabled,
     MaxBytesExceeded,
     NoHeartbeat,
     PullRefused,
@@ -25,6 +26,8 @@ from agents_core.nats.jetstream.errors import (
 from tests.core.nats.jetstream.fake import CONSUMER, NOT_FOUND, jetstream, set_status, settle
 
 SECOND = 1_000_000_000
+UNAVAILABLE = {"error": {"code": 503, "err_code": 10008, "description": "unavailable"}}
+NOT_ENABLED = {"error": {"code": 503, "err_code": 10076, "description": "not enabled"}}
 
 
 def start(subscription: PullSubscription, *arguments: Any, **options: Any) -> asyncio.Task[Any]:
@@ -196,6 +199,41 @@ async def test_nobody_takes_the_request() -> None:
         server.say(await server.pull(), 503)  # no leader yet
         server.say(await server.pull(), 503)
         with pytest.raises(ConsumerNotFound):
+            await fetching
+
+
+@pytest.mark.parametrize("answers", [{}, {"CONSUMER.INFO": UNAVAILABLE}])
+async def test_nobody_tells_why_nobody_takes_the_request(answers: dict[str, Any]) -> None:
+    """As while a cluster elects the consumer's leader."""
+    async with jetstream(timeout=60) as (js, server):
+        subscription = await js.pull_subscribe_bind("c", "s")
+        server.answers.update(answers)
+        fetching = start(subscription, timeout=0.05)
+        server.say(await server.pull(), 503)
+        with pytest.raises(FetchTimeout):
+            await fetching
+
+
+async def test_the_connection_is_lost_while_it_is_asked_why() -> None:
+    async with jetstream() as (js, server):
+        subscription = await js.pull_subscribe_bind("c", "s")
+        fetching = start(subscription)
+        server.say(await server.pull(), 503)
+        await server.expect("CONSUMER.INFO")
+        set_status(js, Status.RECONNECTING)
+        js.bus._requests.fail_all(NotConnected(""))  # type: ignore[attr-defined]
+        set_status(js, Status.CONNECTED)
+        server.deliver(await server.pull(), 1)
+        assert len(await fetching) == 1
+
+
+async def test_there_is_no_jetstream_any_more() -> None:
+    async with jetstream() as (js, server):
+        subscription = await js.pull_subscribe_bind("c", "s")
+        server.answers["CONSUMER.INFO"] = NOT_ENABLED
+        fetching = start(subscription)
+        server.say(await server.pull(), 503)
+        with pytest.raises(JetStreamNotEnabled):
             await fetching
 
 

@@ -118,6 +118,38 @@ def test_a_beginning_by_sequence_ends_with_the_first_message_at_or_behind_the_bo
         assert not initial.must_compare
 
 
+def test_a_replica_that_lags_behind_counts_too_few() -> None:
+    initial = InitialData(9, last_match=7)
+    initial.begin(1)
+    initial.take("a", 4)
+    assert not initial.is_complete
+    assert initial.lags
+    initial.take("b", 7)
+    assert not initial.lags
+    assert initial.must_compare  # more than were counted, so nobody knows
+    initial.compare({"a", "b"}, 9)
+    assert initial.is_complete
+
+
+def test_what_a_replica_has_not_yet_is_gone_meanwhile() -> None:
+    initial = InitialData(9, last_match=7)
+    initial.begin(1)
+    initial.take("a", 4)
+    initial.look_again(8)  # another one, which is news
+    assert not initial.is_complete
+    initial.look_again(4)
+    assert initial.is_complete
+
+
+def test_a_beginning_behind_the_last_message_is_the_end_with_replicas_too() -> None:
+    for start, complete in ((7, False), (8, True)):
+        initial = InitialData(9, DeliverPolicy.BY_START_SEQUENCE, start, last_match=7)
+        initial.begin(0)
+        assert initial.is_complete is complete
+    initial = InitialData(9, DeliverPolicy.NEW, last_match=7)
+    assert initial.is_complete
+
+
 class Stream:
     """A stream that keeps one message of each key, read by one consumer."""
 

@@ -14,8 +14,16 @@ from agents_core.bus import Status
 from agents_core.errors import ConnectionClosed
 from agents_core.nats.jetstream import Entry, KeyWatcher, watch
 from agents_core.nats.jetstream.errors import FetchTimeout, ServiceUnavailable, StreamNotFound
-from tests.core.nats.jetstream.bucket import NO_STREAM, Bucket, bucket, consumer, stream
-from tests.core.nats.jetstream.fake import NOT_FOUND, Request, set_status, settle
+from tests.core.nats.jetstream.bucket import (
+    NO_MESSAGE,
+    NO_STREAM,
+    Bucket,
+    bucket,
+    consumer,
+    message,
+    stream,
+)
+from tests.core.nats.jetstream.fake import CONSUMER, NOT_FOUND, Request, set_status, settle
 
 DEL = {"KV-Operation": "DEL"}
 BUSY = {"error": {"code": 503, "err_code": 10008, "description": "busy"}}
@@ -195,6 +203,36 @@ async def test_a_consumer_that_is_just_being_replaced_is_left_alone(answer: Any)
 
 
 @pytest.mark.usefixtures("quiet")
+@pytest.mark.usefixtures("quiet")
+async def test_a_replica_that_lags_behind_is_waited_for() -> None:
+    """The leader knows of a key that the server of the consumer has not yet."""
+    async with bucket(num_replicas=3) as it:
+        it.server.answers["CONSUMER.CREATE"] = consumer(1)
+        it.server.answers["CONSUMER.INFO"] = CONSUMER
+        it.server.answers["STREAM.MSG.GET"] = message("b", 9)
+        async with await it.kv.watch(["a", "b"]) as watcher:
+            assert (await it.server.expect("STREAM.MSG.GET")).body == {"last_by_subj": "$KV.b.a"}
+            request = await it.server.pull()
+            it.deliver(request, 1, "a", 4)
+            assert await keys_of(watcher, 1) == ["a"]
+            it.server.answers["CONSUMER.CREATE"] = consumer(0)
+            told = asyncio.create_task(keys_of(watcher, 2))
+            request = await it.server.pull()  # of a new consumer, after the silence
+            it.server.answers["STREAM.INFO"] = stream(9, {"$KV.b.a": 1, "$KV.b.b": 1})
+            it.deliver(request, 1, "b", 9)
+            assert await told == ["b", None]
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_what_a_replica_has_not_yet_may_be_gone_meanwhile() -> None:
+    async with bucket(num_replicas=3) as it:
+        it.server.answers["CONSUMER.CREATE"] = consumer(0)
+        it.server.answers["CONSUMER.INFO"] = CONSUMER
+        it.server.answers["STREAM.MSG.GET"] = [message("b", 9), NO_MESSAGE]
+        async with await it.kv.watchall() as watcher:
+            assert await watcher.updates() is None
+
+
 async def test_a_slow_line_is_no_silence() -> None:
     async with watching(1) as (it, watcher, request):
         waiting = asyncio.create_task(keys_of(watcher, 2))
