@@ -49,6 +49,8 @@ class Client(BaseBus):
     See `agents_core.bus.Bus` for what each method promises.
     """
 
+    _subscriptions: ClientSubscriptions
+
     def __init__(self, options: Options) -> None:
         super().__init__(Status.CONNECTING, options.inbox_prefix)
         self.options = options
