@@ -191,7 +191,7 @@ class Cell:
         ended, self._ended = self._ended, None
         if ended is not None:
             ended.set_result(None)
-        else:
+        if ended is None or reason.kind is Kind.NORMAL:  # it was about to end by itself
             self.on_exit(reason)
 
     def _count_failure(self, reason: Exit) -> None:
