@@ -60,6 +60,7 @@ class Cell:
         self._node = node
         self._agent: Agent | None = None
         self._context = Context(node, self)
+        self._own_state = AgentState(self.id, backend)  # of the instance
         self._current: Item | None = None
         self._runner = Runner(node, self)
         self._finishing: Exit | None = None
@@ -120,12 +121,14 @@ class Cell:
         await self._node.router.listen(self)
         agent = self._agent = self.child.cls(*self.child.args, **self.child.kwargs)
         self._context = Context(self._node, self)
-        agent.id, agent.state, agent.ctx = self.id, self.state, self._context
+        self._own_state = AgentState(self.id, self.state.backend)
+        agent.id, agent.state, agent.ctx = self.id, self._own_state, self._context
         if before is not None:
             await _maybe(agent.on_restart(before))
         await _maybe(agent.on_start())
-        for seconds, name in agent.__agents_handlers__.every:
-            self._every(seconds, getattr(agent, name))
+        if self._agent is agent:  # else: killed, and on_start swallowed it
+            for seconds, name in agent.__agents_handlers__.every:
+                self._every(seconds, getattr(agent, name))
         return None
 
     @property
@@ -191,7 +194,7 @@ class Cell:
         ended, self._ended = self._ended, None
         if ended is not None:
             ended.set_result(None)
-        else:
+        if ended is None or reason.kind is Kind.NORMAL:  # it was about to end by itself
             self.on_exit(reason)
 
     def _count_failure(self, reason: Exit) -> None:
@@ -201,6 +204,7 @@ class Cell:
     def _drop_instance(self) -> None:
         self._agent = None
         self._context.end()
+        self._own_state.end()
         for timer in self._timers:
             timer.cancel()
         for done in self._hooked:

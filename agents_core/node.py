@@ -22,6 +22,7 @@ from agents_core.errors import (
     ConnectionClosed,
     InvalidMessage,
     NotConnected,
+    OutboundBufferFull,
     RequestTimeout,
 )
 from agents_core.events import Event, History, Slow
@@ -49,6 +50,9 @@ from agents_core.version import VERSION
 FLUSH_S = 2.0
 """Seconds that a start waits for the server to know of its agents; a server that needs more is as
 good as gone, and they run without it."""
+
+UNTOLD = (NotConnected, ConnectionClosed, RequestTimeout, OutboundBufferFull)
+"""Why a server may not know of them; the last one, as too many starts wait for it already."""
 
 HOOKS_S = 1.0
 """Seconds that agents have for `on_suspend`: a browser gives a page little more. They are not
@@ -204,12 +208,15 @@ class Node:
         try:
             tree.make()
             await tree.start()
+            if self.bus.status is Status.CONNECTED:
+                with suppress(*UNTOLD):  # it runs all the same
+                    await self.bus.flush(FLUSH_S)
         except BaseException:  # also when the caller gives up waiting
-            self._forget_tree(tree)
+            try:
+                await tree.stop(for_good=True)
+            finally:
+                self._forget_tree(tree)
             raise
-        if self.bus.status is Status.CONNECTED:
-            with suppress(NotConnected, ConnectionClosed, RequestTimeout):  # it runs all the same
-                await self.bus.flush(FLUSH_S)
         return tree
 
     def cell(self, child: Child, owner: Tree) -> Cell:

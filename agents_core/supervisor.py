@@ -42,7 +42,7 @@ class Tree:
         self._intensity = Intensity(spec.max_restarts, spec.max_seconds)
         self._killed: Exit | None = None
         self._lock = asyncio.Lock()
-        self._unwanted: set[Cell] = set()
+        self._unwanted: set[Cell | Tree] = set()  # ended for good, or about to
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- life
@@ -77,6 +77,8 @@ class Tree:
         async with self._lock:
             self._intensity = Intensity(self.spec.max_restarts, self.spec.max_seconds)
             self.phase = "running"
+            for child in self._unwanted & set(self.children):
+                self._remove(child)
             try:
                 for child in self.children:
                     await child.start(before)
@@ -140,8 +142,8 @@ class Tree:
         self.children.remove(child)
         cells = child.cells() if isinstance(child, Tree) else [child]
         child.discard()
+        self._unwanted.discard(child)
         for cell in cells:
-            self._unwanted.discard(cell)
             self._node.forget(cell)
 
     # -- restarting
@@ -153,16 +155,18 @@ class Tree:
         return task
 
     def _exited(self, child: Cell | Tree, reason: Exit) -> None:
+        if not wants_restart(child.restart, reason):  # nor is it to come back with a sibling
+            self._unwanted.add(child)
         self._begin(self._handle_exit(child, reason))
 
     async def _handle_exit(self, child: Cell | Tree, reason: Exit) -> None:
         async with self._lock:
             if self.phase != "running" or child not in self.children or child.phase == "running":
                 return  # a sibling's exit, or the end of all, has seen to it
-            if wants_restart(child.restart, reason) and child not in self._unwanted:
-                await self._restart(child, reason)
-            else:
+            if child in self._unwanted:
                 self._remove(child)
+            else:
+                await self._restart(child, reason)
 
     async def _restart(self, child: Cell | Tree, reason: Exit) -> None:
         """Restart until it holds or the intensity is exceeded.
@@ -172,7 +176,7 @@ class Tree:
         todo = await self._end_with(child)
         counted = reason.kind is Kind.KILLED and reason is self._killed
         self._killed = reason  # the death of a host is one failure, however many were in there
-        while todo and self.phase == "running":
+        while (todo := self._wanted(todo)) and self.phase == "running":
             if not counted:
                 self._intensity = self._intensity.restarted(self._node.timers.now())
             counted = False
@@ -180,7 +184,7 @@ class Tree:
                 await self._give_up()
                 return
             try:
-                while todo:
+                while todo := self._wanted(todo):
                     await todo[0].start(reason)
                     todo.pop(0)
             except AgentsError as error:
@@ -188,7 +192,9 @@ class Tree:
                 await asyncio.sleep(0)  # everybody else gets a turn between attempts
                 if todo[0] not in self._unwanted:
                     todo = await self._end_with(todo[0])  # the strategy again (S5)
-                todo = [other for other in todo if other not in self._unwanted]
+
+    def _wanted(self, children: list[Cell | Tree]) -> list[Cell | Tree]:
+        return [child for child in children if child not in self._unwanted]
 
     async def _end_with(self, child: Cell | Tree) -> list[Cell | Tree]:
         """Stop those that the strategy ties to a child that failed; who is to start again."""

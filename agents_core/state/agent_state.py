@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
+from agents_core.errors import AgentStopped
 from agents_core.ids import AgentId
 from agents_core.state.actions import Clear, Delete, Get, List, StateAction, Store
 from agents_core.state.backend import Json, MemoryBackend
@@ -21,6 +22,15 @@ class AgentState:
         self.agent = agent
         self.backend = backend
         self._prefix = f"{agent}:"
+        self._ended = False
+
+    def end(self) -> None:
+        """Its instance is gone, and what outlives it changes nothing; called by its cell."""
+        self._ended = True
+
+    def _check(self) -> None:
+        if self._ended:
+            raise AgentStopped(self.agent)
 
     async def get(self, key: str, default: Any = None) -> Any:
         """The value of `key`, or `default` if there is none (a stored null counts as none)."""
@@ -33,11 +43,14 @@ class AgentState:
         Raises:
             InvalidKey: the key is too long.
             EncodeError: the value has no JSON form.
+            AgentStopped: whose `self.state` it is has ended; the next instance may run already.
         """
+        self._check()
         await self.backend.store(self._prefix + key, value)
 
     async def delete(self, key: str) -> bool:
-        """Forget `key`; True if it was there."""
+        """Forget `key`; True if it was there; raises `AgentStopped` as `set` does."""
+        self._check()
         return await self.backend.delete(self._prefix + key)
 
     async def keys(self, prefix: str = "") -> list[str]:

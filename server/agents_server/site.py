@@ -90,8 +90,10 @@ class Site:
 
     def find(self, path: str, policy: str) -> Asset | None:
         """The file at a path, to be sent with that policy; None if there is none."""
+        if asset := self.assets.get(path):
+            return asset  # without a look into the user's folder, which may be a large one
         file = self.paths().get(path)
-        return _read(file, policy) if file else self.assets.get(path)
+        return _read(file, policy) if file else None
 
     def tags(self, policy: str) -> dict[str, str]:
         """All files by path, as in a URL, each with the tag of what is there now."""

@@ -43,7 +43,9 @@ _log = logging.getLogger("agents_server")
 
 
 async def up(config: Config) -> None:
-    """Run until SIGINT or SIGTERM, then end everything in order; a second signal ends it at once.
+    """Run until SIGINT or SIGTERM, then end everything in order; a second one ends it at once.
+
+    So does the end of the terminal (SIGHUP), unless that was to be ignored, as by nohup.
 
     Raises:
         AgentsError: something could not be started; what had been is stopped again.
@@ -90,7 +92,7 @@ def _missing(node: Node) -> list[str]:
 
 def _on_signals() -> asyncio.Event:
     """An event that the first SIGINT or SIGTERM sets; the second one cancels the caller."""
-    stop, task = asyncio.Event(), asyncio.current_task()
+    stop, task, loop = asyncio.Event(), asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
 
     def stopping() -> None:
@@ -99,7 +101,9 @@ def _on_signals() -> asyncio.Event:
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping)
+        loop.add_signal_handler(number, stopping)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, stop.set)  # the kernel and the shell each send one
     return stop
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -471,6 +472,75 @@ async def test_a_kill_ends_a_start_that_swallows_it() -> None:
         with pytest.raises(RemoteError, match="now"):
             await spawning
         release.set()
+
+
+class Survivor(Agent):
+    """Goes on when it is killed: while it starts, or in a handler, for as long as it is told to."""
+
+    def __init__(self, released: asyncio.Event, log: list[str]) -> None:
+        self.released = released
+        self.log = log
+
+    async def on_start(self) -> None:
+        self.value = await self.state.get("value", 0)
+        if self.log[-1:] == ["swallow"]:
+            await self.swallow()
+
+    @on("swallow")
+    async def swallow(self) -> None:
+        self.log.append("swallowing")
+        while not self.released.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.released.wait()
+        for change in (self.state.set("value", 100), self.state.delete("value")):
+            with pytest.raises(AgentStopped):
+                await change
+        self.log.append(f"left it at {await self.state.get('value')}")
+
+    @on("add")
+    async def add(self) -> int:
+        self.value += 1
+        await self.state.set("value", self.value)
+        return self.value
+
+    @every(0.0001)
+    async def tick(self) -> None:
+        self.log.append(f"tick {self.value}")
+
+
+async def test_an_instance_that_survives_its_kill_does_not_change_the_state() -> None:
+    released, log = asyncio.Event(), list[str]()
+    async with connect("local://") as node:
+        events = Events(node)
+        agent = await node.spawn(Survivor, "s", released, log)
+        agent.tell("swallow")
+        await until(lambda: "swallowing" in log)
+        await agent.kill()
+        await events.wait("restarted")
+        assert await agent.ask("add") == 1
+        released.set()
+        await until(lambda: "left it at 1" in log)
+        await agent.kill()
+        await events.wait("restarted")
+        assert await agent.ask("add") == 2
+
+
+async def test_a_start_that_survives_its_kill_begins_no_timers_in_the_next_instance() -> None:
+    released, log = asyncio.Event(), list[str]()
+    async with connect("local://") as node:
+        events = Events(node)
+        agent = await node.spawn(Survivor, "s", released, log)
+        log.append("swallow")
+        await agent.kill()
+        await until(lambda: "swallowing" in log)
+        await agent.kill()
+        await events.wait("restarted")
+        assert await agent.ask("add") == 1
+        released.set()
+        await until(lambda: "left it at 1" in log)
+        log.clear()
+        await until(lambda: len(log) > 9)
+        assert set(log) == {"tick 1"}
 
 
 async def test_a_stop_ends_a_start_that_hangs() -> None:

@@ -32,6 +32,7 @@ from agents_core.errors import (
     InvalidSpec,
     InvalidSubject,
     NotConnected,
+    OutboundBufferFull,
     RemoteError,
     Unsupported,
 )
@@ -282,6 +283,35 @@ async def test_who_waits_when_a_node_closes_is_told() -> None:
         await hanging
     with pytest.raises(AgentStopped):
         await waiting
+
+
+async def test_a_spawn_that_is_given_up_while_the_server_is_told_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def flush(_: float = 0) -> None:
+        flushing.set()
+        await asyncio.get_running_loop().create_future()
+
+    flushing, log = asyncio.Event(), list[str]()
+    async with connect("local://") as node:
+        monkeypatch.setattr(node.bus, "flush", flush)
+        spawning = asyncio.create_task(node.spawn(Member, "m", log))
+        await flushing.wait()
+        spawning.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await spawning
+        assert (node.agents(), log) == ([], ["start m", "stop m shutdown"])
+
+
+async def test_more_starts_than_may_wait_for_the_server_are_starts_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def flush(_: float = 0) -> None:
+        raise OutboundBufferFull(10_000, "barriers")
+
+    async with connect("local://") as node:
+        monkeypatch.setattr(node.bus, "flush", flush)
+        assert await (await node.spawn(Counter, "c")).ask(Add(1)) == 1
 
 
 async def test_a_closed_node_says_so() -> None:

@@ -281,6 +281,50 @@ async def test_a_stop_before_a_restart_has_begun_ends_it_too() -> None:
         assert log == ["start m"]
 
 
+async def test_who_is_stopped_while_its_siblings_are_restarted_stays_stopped() -> None:
+    class Reluctant(Member):
+        async def on_stop(self, reason: Any) -> None:
+            super().on_stop(reason)
+            await may_end.wait()
+
+    may_end, log = asyncio.Event(), list[str]()
+    async with connect("local://") as node:
+        events = Events(node)
+        children = [*members("a", log), Child(Reluctant, "b", (log,))]
+        await node.supervise(Supervisor(children, strategy="one_for_all"))
+        node.agent("a").tell("crash")
+        await until(lambda: "stop b shutdown" in log)
+        stopping = asyncio.create_task(node.agent("b").stop())
+        await until(lambda: node.router.cells["b"].owner._unwanted)
+        may_end.set()
+        await stopping
+        await events.wait("restarted", "a")
+        assert [agent["id"] for agent in node.agents()] == ["a"]
+        assert log.count("start b") == 1
+
+
+@pytest.mark.parametrize("nested", [False, True])
+async def test_r2_a_transient_one_that_ends_as_a_sibling_crashes_does_not_come_back(
+    nested: bool,
+) -> None:
+    async with connect("local://") as node:
+        events, log = Events(node), list[str]()
+        children = members("b", log, restart="transient") + members("c", log)
+        inside: list[Child | Supervisor] = [Supervisor(children, name="inner")]
+        await node.supervise(
+            Supervisor(
+                members("a", log) + (inside if nested else children),
+                strategy="one_for_all",
+            )
+        )
+        node.agent("a").tell("crash")
+        node.agent("b").tell("finish")
+        await events.wait("restarted", "c")
+        await until(lambda: "b" not in node.router.cells)
+        assert [agent["state"] for agent in node.agents()] == ["running", "running"]
+        assert log.count("start b") == 1
+
+
 async def test_a_kill_during_a_restart_is_a_failed_attempt() -> None:
     async with connect("local://") as node:
         events, plan = Events(node), []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -113,6 +114,41 @@ def test_starts_everything_and_ends_it_in_order(
     assert time.monotonic() - began < STOP_S
     assert not any(lives(pid) for pid in children)
     assert any("greeter-server stopped" in line for line in app.lines)
+
+
+def test_a_terminal_that_is_closed_ends_everything(tmp_path: Path) -> None:
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-m", "agents_server", "up", "--port", "0"]
+    app = App(tmp_path, [])
+    app.process = subprocess.Popen(  # a session leader's first terminal is the one that it is in
+        ["sh", "-c", 'tty=$1; shift; exec "$@" <>"$tty" >&0 2>&0', "sh", os.ttyname(end), *command],
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    try:
+        said = b""
+        while b"open http://" not in said:
+            said += os.read(terminal, 1000)
+        children = app.children()
+        assert len(children) == 1
+        os.close(end)
+        os.close(terminal)
+        assert app.process.wait(DEADLINE_S) == 0
+        assert not any(lives(pid) for pid in children)
+    finally:
+        app.process.kill()
+
+
+def test_goes_on_without_a_terminal_when_it_is_told_to(tmp_path: Path) -> None:
+    app = App(tmp_path, ["--port", "0"])
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does; a child inherits it
+    try:
+        app.start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    app.process.send_signal(signal.SIGHUP)
+    assert app.get("/healthz") == {"status": "ok"}
+    assert app.stop() == 0
 
 
 def test_a_second_signal_during_the_start_leaves_nothing(tmp_path: Path) -> None:
