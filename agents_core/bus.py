@@ -121,6 +121,7 @@ class Subscription(Protocol):
         Raises:
             RequestTimeout: none came within `timeout` seconds.
             ConnectionClosed: the subscription ended.
+            Unsupported: a callback gets the messages.
         """
         ...
 

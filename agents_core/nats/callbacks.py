@@ -81,6 +81,17 @@ def is_async(callback: object) -> bool:
     return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(call)
 
 
+def refuse_reading(callback: object) -> None:
+    """Nobody reads beside a callback, who would wait for ever or take messages from it.
+
+    Raises:
+        Unsupported: there is one.
+    """
+    if callback is not None:
+        instead = "subscribe without `cb` to iterate or to ask for `next_msg`"
+        raise Unsupported("reading what a callback gets", instead)
+
+
 def check_result(result: object) -> None:
     """Look at what a plain callback has returned.
 
