@@ -122,6 +122,7 @@ class Subscription(Protocol):
         Raises:
             RequestTimeout: none came within `timeout` seconds.
             ConnectionClosed: the subscription ended.
+            Unsupported: a callback gets the messages.
         """
         ...
 

@@ -66,6 +66,16 @@ class Callbacks:
         return self._running - spared - {asyncio.current_task()}
 
 
+def check_callback(callback: object) -> None:
+    """Look at what is to be called.
+
+    Raises:
+        Unsupported: it can't be.
+    """
+    if not callable(callback):
+        raise Unsupported(f"a {type(callback).__name__} as a callback", f"give {FUNCTION}")
+
+
 def is_async(callback: object) -> bool:
     """Whether it is to be awaited: a coroutine function, or an object that is called like one.
 
@@ -75,10 +85,20 @@ def is_async(callback: object) -> bool:
     Raises:
         Unsupported: it can't be called.
     """
-    if not callable(callback):
-        raise Unsupported(f"a {type(callback).__name__} as a callback", f"give {FUNCTION}")
+    check_callback(callback)
     call = type(callback).__call__
     return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(call)
+
+
+def refuse_reading(callback: object) -> None:
+    """Nobody reads beside a callback, who would wait for ever or take messages from it.
+
+    Raises:
+        Unsupported: there is one.
+    """
+    if callback is not None:
+        instead = "subscribe without `cb` to iterate or to ask for `next_msg`"
+        raise Unsupported("reading what a callback gets", instead)
 
 
 def check_result(result: object) -> None:

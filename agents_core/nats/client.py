@@ -354,7 +354,7 @@ async def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **opti
         TransportError: no server could be reached.
         AuthorizationError: the server refused the credentials.
         InvalidCredentials: they can't be read, or contradict one another.
-        Unsupported: this platform has no such scheme, or can't sign.
+        Unsupported: this platform has no such scheme, or can't sign; or a callback can't be called.
     """
     urls = servers.split(",") if isinstance(servers, str) else servers
     client = Client(Options(servers=[url.strip() for url in urls], **options))

@@ -10,6 +10,7 @@ from typing import Any
 
 from agents_core.errors import CredentialsUnavailable, TransportError
 from agents_core.nats.auth import Identity
+from agents_core.nats.callbacks import check_callback
 from agents_core.nats.servers import Server
 from agents_core.nats.transport import TLS, Dialer
 from agents_core.timers import check_seconds
@@ -20,6 +21,17 @@ NotifyError = Callable[[Exception], "Awaitable[None] | None"]
 ReconnectToServerHandler = Callable[[list[Server], dict[str, Any]], "tuple[Server | None, float]"]
 """Given copies of the pool and the newest INFO: the server to try next, or None for the first of
 them, and the seconds to wait before."""
+
+CALLBACKS = (
+    "error_cb",
+    "disconnected_cb",
+    "reconnected_cb",
+    "closed_cb",
+    "discovered_server_cb",
+    "lame_duck_mode_cb",
+    "reconnect_to_server_handler",
+)
+"""The options that are called by the client."""
 
 _log = logging.getLogger("agents_core")
 
@@ -76,6 +88,8 @@ class Options(Identity):
         rng: for jitter and shuffling; seed it in tests.
 
     Raises:
+        InvalidCredentials: two of the credentials contradict one another.
+        Unsupported: a callback can't be called.
         ValueError: what is to be a number of seconds is none, NaN included.
     """
 
@@ -110,7 +124,10 @@ class Options(Identity):
     rng: Random = field(default_factory=SystemRandom)
 
     def __post_init__(self) -> None:
-        Identity.__post_init__(self)
+        Identity.__post_init__(self)  # no `super()`, which a class with slots does not have
+        for name in CALLBACKS:  # else it would be noticed when it is needed
+            if (callback := getattr(self, name)) is not None:
+                check_callback(callback)
         for seconds in (
             self.connect_timeout,
             self.reconnect_time_wait,

@@ -27,7 +27,14 @@ from agents_core.errors import (
     SlowConsumer,
     Unsupported,
 )
-from agents_core.nats.callbacks import RAISED, awaited_failure, check_result, failure, is_async
+from agents_core.nats.callbacks import (
+    RAISED,
+    awaited_failure,
+    check_result,
+    failure,
+    is_async,
+    refuse_reading,
+)
 from agents_core.nats.msg import Msg
 from agents_core.nats.waiters import Waiters
 from agents_core.timers import within
@@ -259,7 +266,9 @@ class Subscription:
             ConnectionClosed: the subscription has ended.
             PermissionsViolation, SubscriptionRefused: the server refused the subscription.
             SlowConsumer: it ended by its policy `error`, and all that was kept is taken.
+            Unsupported: a callback gets the messages.
         """
+        refuse_reading(self._cb)
         if self._pending:
             return self._take()
         try:
@@ -279,7 +288,11 @@ class Subscription:
         """Messages until the subscription ends; those pending are delivered first.
 
         No generator: that would be over when somebody gives up waiting for the next one.
+
+        Raises:
+            Unsupported: a callback gets the messages.
         """
+        refuse_reading(self._cb)
         return self
 
     async def __anext__(self) -> Msg:

@@ -11,7 +11,7 @@ from typing import Self
 from agents_core.bus import Status, Subscription
 from agents_core.errors import AgentsError, ConnectionClosed
 from agents_core.nats import backoff
-from agents_core.nats.callbacks import Callbacks
+from agents_core.nats.callbacks import Callbacks, refuse_reading
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
 from agents_core.nats.jetstream.delivery import Delivery, JSCallback
 from agents_core.nats.jetstream.errors import (
@@ -75,7 +75,7 @@ class Consume:
         self._stream, self._consumer = stream, consumer
         self._flow, self._options, self._pins = flow, options, pins
         self._by_count, self._threshold = flow.by_count, flow.threshold
-        self._error_cb, self._callbacks = error_cb, Callbacks()
+        self._cb, self._error_cb, self._callbacks = cb, error_cb, Callbacks()
         self._delivery = Delivery(cb, self._taken, self._report)
         self._inbox = self._bus.new_inbox()
         self._reply = f"{self._inbox}.0"
@@ -117,7 +117,9 @@ class Consume:
 
         Raises:
             AgentsError: what ended it, unless that was asked for.
+            Unsupported: a callback gets the messages.
         """
+        refuse_reading(self._cb)
         return self._delivery.__aiter__()
 
     async def next_msg(self, timeout: float | None = None) -> JSMsg:
@@ -130,7 +132,9 @@ class Consume:
             FetchTimeout: none came in time.
             ConnectionClosed: it has ended, as was asked for.
             AgentsError: what ended it.
+            Unsupported: a callback gets the messages.
         """
+        refuse_reading(self._cb)
         if timeout is None or self.pending_msgs:
             msg = await self._delivery.take()
         else:

@@ -175,6 +175,7 @@ class PushSubscription:
             FetchTimeout: none came in time; also a `TimeoutError`.
             ConnectionClosed: it has ended, as was asked for.
             AgentsError: what ended it.
+            Unsupported: a callback gets the messages.
         """
         while self.pending_msgs:
             if (msg := self._accept(await self._subscription.next_msg())) is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from agents_core import nats
-from agents_core.errors import CredentialsUnavailable, TransportError
-from agents_core.nats.options import Options, log_error
+from agents_core.errors import CredentialsUnavailable, TransportError, Unsupported
+from agents_core.nats.auth import Identity
+from agents_core.nats.options import CALLBACKS, Options, log_error
 from agents_core.testing.server import ScriptedServer
 
 
@@ -59,6 +60,17 @@ def test_who_wants_to_hear_of_no_error_says_so() -> None:
 async def test_an_unknown_option_is_refused() -> None:
     with pytest.raises(TypeError, match="max_reconnects"):
         await nats.connect("nats://one", max_reconnects=1, dialer=ScriptedServer())
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+async def test_what_can_not_be_called_is_no_callback(name: str) -> None:
+    with pytest.raises(Unsupported, match=r"a str as a callback.*a function, plain or async"):
+        await nats.connect("nats://one", dialer=ScriptedServer(), **{name: "x"})
+
+
+def test_all_callbacks_are_looked_at() -> None:
+    named = {name for name in Options.__dataclass_fields__ if name.endswith(("_cb", "_handler"))}
+    assert set(CALLBACKS) == named - set(Identity.__dataclass_fields__)
 
 
 async def test_servers_may_be_a_list_or_a_text() -> None:

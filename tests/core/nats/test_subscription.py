@@ -235,6 +235,22 @@ async def test_what_can_not_be_called_is_no_callback() -> None:
         Source("x")
 
 
+async def test_nobody_reads_beside_a_callback() -> None:
+    seen = []
+
+    async def callback(msg: Msg) -> None:
+        seen.append(msg.data)
+
+    source = Source(callback)
+    source.deliver(b"1")
+    with pytest.raises(Unsupported, match="subscribe without `cb`"):
+        await source.subscription.next_msg()
+    with pytest.raises(Unsupported, match="subscribe without `cb`"):
+        aiter(source.subscription)
+    await source.subscription.drain()
+    assert seen == [b"1"]
+
+
 @pytest.mark.parametrize("factory", FACTORIES)
 async def test_async_callbacks_go_on_whenever_their_task_begins(factory: Any) -> None:
     loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agents_core.bus import Status
-from agents_core.errors import ConnectionClosed, OutboundBufferFull
+from agents_core.errors import ConnectionClosed, OutboundBufferFull, Unsupported
 from agents_core.nats.jetstream import Consume, JetStreamContext, JSMsg, consume
 from agents_core.nats.jetstream.errors import (
     APIError,
@@ -364,6 +364,14 @@ async def test_a_plain_callback() -> None:
         await settle(it.js.bus)
         assert seen == [b"1", b"2"]
         assert [type(error) for error in it.errors] == [ValueError, ValueError]
+
+
+async def test_nobody_reads_beside_a_callback() -> None:
+    async with reader(cb=print) as it:
+        with pytest.raises(Unsupported, match="subscribe without `cb`"):
+            await it.messages.next_msg()
+        with pytest.raises(Unsupported, match="subscribe without `cb`"):
+            aiter(it.messages)
 
 
 async def test_an_async_callback_and_the_end() -> None:
