@@ -50,6 +50,7 @@ class Runner:
         self._node = node
         self._cell = cell
         self._in_a_row = FAIR_MSGS
+        self._turn: object | None = None  # of `_work`, while it is at work
 
     def start(self) -> None:
         """Begin soon; for one that is idle."""
@@ -65,28 +66,32 @@ class Runner:
         return where
 
     def release(self) -> None:
-        """Be idle. A task that goes on, as it swallowed its end, takes nothing more."""
-        self.task = None
+        """Be idle. Whoever goes on, as it swallowed its end, takes nothing more."""
+        self.task = self._turn = None
         self.idle = True
 
     def _work(self) -> None:
         """Work off what waits right here; in a task from the first awaitable on."""
-        self.idle = self.task is None  # a handler may have woken it before it had to be awaited
+        if self._turn is not None:
+            return  # a handler is in the midst of `run_sync`, which lets the browser's loop go on
+        self._turn = turn = object()
+        self.idle = False
         began = perf_counter_ns()  # per batch, as a clock per message would cost what one costs
         last, count = None, 0
         try:
-            last, count = self._work_some()
+            last, count = self._work_some(turn)
         finally:
+            self._rest(turn)
             took = perf_counter_ns() - began
             self._cell.busy_ns += took
             self._in_a_row = 1 if took > SLOW_NS else min(2 * self._in_a_row, FAIR_MSGS)
         if took > SLOW_NS and last is not None:
             self._tell_slow(last, took, count)
 
-    def _work_some(self) -> tuple[Item | None, int]:
+    def _work_some(self, turn: object) -> tuple[Item | None, int]:
         """Handle items up to the first awaitable; the last one, and how many there were."""
         cell, item, count = self._cell, None, 0
-        while count < self._in_a_row and self.task is None:
+        while count < self._in_a_row and self.task is None and self._turn is turn:
             following = cell.take()
             if following is None:
                 return item, count
@@ -94,8 +99,14 @@ class Runner:
             pending = cell.handle(item)
             if pending is not None:
                 self._begin_task(item, pending)
+        self._rest(turn)
         cell.wake()
         return item, count
+
+    def _rest(self, turn: object) -> None:
+        if self._turn is turn:
+            self._turn = None
+            self.idle = self.task is None
 
     def _tell_slow(
         self, item: Item, took: int, messages: int = 1, *, awaited: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class PipeHandler(logging.Handler):
         if asyncio._get_running_loop() is self._loop:
             self._send(*fields, text)
         else:
-            self._loop.call_soon_threadsafe(self._send, *fields, text)
+            with suppress(RuntimeError):  # the loop is closed: nobody is there to be told
+                self._loop.call_soon_threadsafe(self._send, *fields, text)
 
     def _send(self, name: str, level: int, text: bytes) -> None:
         self._channel.post("log", name, level, payload=text)

@@ -434,6 +434,57 @@ class Odd(Agent):
     assert found == [0, killed, "counter", "Failed", reason]
 
 
+def test_messages_wait_for_a_handler_that_waits_for_a_promise(blank: Page) -> None:
+    """By `run_sync`, which lets everybody else go on; a killed agent starts anew meanwhile."""
+    found = run(
+        blank,
+        f"""{RUNNING}
+        await runtime.define("sync", `
+from asyncio import Event
+from pyodide.ffi import run_sync
+from agents_core import Agent, on
+go = {{}}
+class Sync(Agent):
+    value = 0
+    @on("add")
+    def add(self, message):
+        value = self.value
+        if message["wait"]:
+            go[self.id] = Event()
+            self.ctx.node.publish_json(f"{{self.ctx.node.root}}.waits", self.id)
+            run_sync(go[self.id].wait())
+        self.value = value + 1
+        return self.value
+class Helper(Agent):
+    @on("go")
+    def go(self, message):
+        go[message["id"]].set()
+`);
+        const add = (id, wait) => named(runtime.ask(id, {{ type: "add", wait }}));
+        const value = (id) => runtime.ask(id, {{ type: "add", wait: false }});
+        const helper = await runtime.spawn("sync:Helper", "helper");
+        const release = (id) => helper.ask({{ type: "go", id }});
+        let waits;
+        await runtime.subscribe("waits", () => waits());
+        const begin = (id) => {{
+          const begun = new Promise((resolve) => (waits = resolve));
+          const asked = add(id, true);
+          return begun.then(() => [asked]);
+        }};
+        for (const id of ["a", "b"]) await runtime.spawn("sync:Sync", id);
+        const [first] = await begin("a");
+        const second = value("a");
+        await release("a");
+        const [killed] = await begin("b");
+        await runtime.agent("b").kill();
+        const anew = await value("b");
+        await release("b");
+        return [await first, await second, await value("a"),
+          (await killed).name, anew, await value("b")];""",
+    )
+    assert found == ["no error", 2, 3, "RemoteError", 1, 2]
+
+
 def test_an_exit_ends_the_tab_as_it_ends_a_process(blank: Page) -> None:
     found = run(
         blank,

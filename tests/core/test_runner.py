@@ -49,6 +49,28 @@ async def test_a_kill_before_the_first_step_of_a_handler_leaves_no_coroutine_beh
             await asking
 
 
+async def test_a_turn_in_the_midst_of_a_handler_takes_nothing() -> None:
+    """As a browser gives one while a handler waits by `run_sync`."""
+    words: list[str] = []
+
+    class Waiting(Agent):
+        @on("first")
+        def first(self) -> None:
+            words.append("begun")
+            node.router.cells["w"]._runner._work()
+            words.append("done")
+
+        @on("second")
+        def second(self) -> None:
+            words.append("second")
+
+    async with connect("local://") as node:
+        waiting = await node.spawn(Waiting, "w")
+        waiting.tell("first")
+        await waiting.ask("second")
+        assert words == ["begun", "done", "second"]
+
+
 class Busy(Agent):
     """Each of its messages takes as long as it says, on a clock of the test's."""
 

@@ -86,6 +86,18 @@ async def test_a_record_of_another_thread_is_sent_by_the_loop() -> None:
     assert b"hello" in line.posts[0]
 
 
+async def test_a_record_after_the_end_of_the_loop_is_left_out() -> None:
+    """As what is garbage at the end of a process complains."""
+    handler = log.PipeHandler(Channel({}))
+
+    class Closed:
+        def call_soon_threadsafe(self, *_: Any) -> None:
+            raise RuntimeError("Event loop is closed")
+
+    handler._loop = Closed()  # type: ignore[assignment]
+    handler.handle(record("too late"))
+
+
 def test_it_is_written_here_as_if_it_came_from_here(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         log.write("agents.a", logging.INFO, "quiet", "h")
