@@ -35,7 +35,7 @@ _log = logging.getLogger("agents_server.nats_py")
 class NatsPyBus(BaseBus):
     """A bus on nats-py. See `agents_core.bus.Bus` for what each method promises.
 
-    A header has one value here: nats-py keeps no more of what arrives. A subject or a queue group
+    A header that is sent has one value here, as nats-py takes no more. A subject or a queue group
     that is not UTF-8 raises `Unsupported`.
 
     Args:

@@ -31,7 +31,7 @@ from agents_core.nats.msg import Msg
 from agents_core.nats.options import Options
 from agents_server.nats_outbox import Outbox
 from agents_server.nats_py import NatsPyBus
-from agents_server.nats_server import NatsServer, free_port
+from agents_server.nats_server import LOOPBACK, NatsServer, free_port
 from agents_server.nats_session import Session
 
 pytestmark = pytest.mark.nats
@@ -519,6 +519,28 @@ async def test_a_header_with_several_values_is_refused(nats_server: NatsServer) 
         bus.publish("a", headers={"A": ["1", "2"]})
     with pytest.raises(Unsupported, match="several values"):
         bus.publish("a", headers=Headers([("A", "1"), ("A", "2")]))
+    await bus.close()
+
+
+async def test_whatever_anybody_sends_is_a_message(nats_server: NatsServer) -> None:
+    """One that nats-py can't read ended the connection, and those behind it were lost."""
+    bus, root = await opened(nats_server.url), unique()
+    heard = await bus.subscribe(f"{root}.>")
+    await bus.flush()
+    blocks = (b"NATS/1.0", b"x", b"NATS/1.0 \xff\r\n\r\n", b"NATS/1.0\r\nA: 1\r\nA: \xff\r\n\r\n")
+    _, writer = await asyncio.open_connection(LOOPBACK, nats_server.port)
+    writer.write(b'CONNECT {"verbose": false, "headers": true}\r\n')
+    for block in blocks:
+        target = f"{root}.a".encode()
+        writer.write(b"HPUB %b %d %d\r\n%b\r\n" % (target, len(block), len(block), block))
+    writer.write(b"PUB %b.\xff 4\r\nlast\r\nPING\r\n" % root.encode())
+    msgs = [await heard.next_msg(5) for _ in range(len(blocks) + 1)]
+    assert [msg.raw_headers for msg in msgs] == [*blocks, b""]
+    assert msgs[3].headers.get_all("A") == ["1", "\udcff"]
+    assert (msgs[4].subject, msgs[4].data) == (f"{root}.\udcff", b"last")
+    assert bus.stats.reconnects == 0
+    writer.close()
+    await writer.wait_closed()
     await bus.close()
 
 
