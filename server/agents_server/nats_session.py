@@ -88,6 +88,7 @@ class _Client(Client):
         self.login = Login({}, {})
         self._own_url, self._own_tls = url, options.tls_settings()
         self._answer: dict[str, str] = {}
+        self._said = ""
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         await super()._process_info(info, initial_connection)
@@ -98,6 +99,16 @@ class _Client(Client):
     def _connect_command(self) -> bytes:
         fields = json.loads(super()._connect_command().partition(b" ")[2])
         return commands.connect(fields | self._answer)
+
+    async def _process_err(self, err_msg: str) -> None:
+        """Keep the line as it came: nats-py has it in lower case, which subjects are not in."""
+        line = self._ps.buf.partition(b"\r\n")[0].decode("utf-8", "surrogateescape")
+        self._said = line.removeprefix("-ERR").strip(" '")
+        await super()._process_err(err_msg)
+
+    def as_said(self, text: str) -> str:
+        """The server's last -ERR as it wrote it, if this is that."""
+        return self._said if self._said.lower() == text else text
 
     async def _process_headers(self, headers: bytes | None) -> bytes | None:  # type: ignore[override]
         """The block as it came: nats-py would lose values, and a damaged one would end it."""
@@ -325,7 +336,7 @@ class Session:
             return error
         if isinstance(error, OSError):
             return TransportError(self.url, reason(error))
-        text = str(error).removeprefix("nats: ").strip("'")
+        text = self._client.as_said(str(error).removeprefix("nats: ").strip("'"))
         found = faults.classify(text)
         if isinstance(found, AuthorizationError | PermissionsViolation | SubscriptionRefused):
             return found
