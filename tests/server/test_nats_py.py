@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Awaitable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -335,6 +336,21 @@ async def test_no_barrier_holds_that_no_server_has_answered(own_nats_server: Nat
     await bus.close()
 
 
+async def test_nobody_waits_for_an_answer_after_a_loss(own_nats_server: NatsServer) -> None:
+    bus = await opened(own_nats_server.url, error_cb=None)
+    await bus.flush()
+    own_nats_server.kill()
+    asked: list[asyncio.Future[Msg]] = []
+    while bus.status is Status.CONNECTED:
+        asked.append(asyncio.ensure_future(bus.request("a", timeout=60)))
+        asked.append(asyncio.ensure_future(anext(bus.request_many("a", timeout=60))))
+        await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {NotConnected}
+    await bus.close()
+
+
 async def test_who_gives_up_connecting_is_told_so_and_leaves_nothing(
     nats_server: NatsServer,
 ) -> None:
@@ -495,6 +511,39 @@ authorization {
         await bus.request("denied", b"", timeout=20)
     await bus.close()
     server.stop()
+
+
+async def test_refusals_name_subjects_as_they_are(tmp_path: Path) -> None:
+    rules = """
+authorization {
+  users: [{user: a, password: secret, permissions: {
+    publish: {deny: "Denied.>"}, subscribe: {deny: ["Denied.>", "Group.> Denied"]}
+  }}]
+}
+"""
+    with running(NatsServer(tmp_path, extra=rules)) as server:
+        bus = await opened(server.url, user="a", password="secret", error_cb=None)
+        kept = await bus.subscribe("denied.a")
+        for denied in (await bus.subscribe("Denied.a"), await bus.subscribe("Group.a", "Denied")):
+            with pytest.raises(PermissionsViolation, match=re.escape(denied.subject)):
+                await denied.next_msg(5)
+        with pytest.raises(PermissionsViolation, match="Denied"):
+            await bus.request("Denied.a", timeout=20)
+        with pytest.raises(PermissionsViolation, match="Denied"):
+            await anext(bus.request_many("Denied.a", timeout=20))
+        assert not kept.ended
+        await bus.close()
+
+
+async def test_who_may_not_hear_answers_is_told_so(tmp_path: Path) -> None:
+    rules = 'authorization { users: [{user: a, password: b, permissions: {subscribe: "a.>"}}] }'
+    with running(NatsServer(tmp_path, extra=rules)) as server:
+        bus = await opened(server.url, user="a", password="b", error_cb=None)
+        await bus.subscribe("a.b")
+        for _ in range(20):  # also if the server says so before the subscription is there
+            with pytest.raises(PermissionsViolation):
+                await bus.request("a.b", timeout=20)
+        await bus.close()
 
 
 async def test_the_first_refusal_is_raised_and_later_the_same_twice_is_final(
