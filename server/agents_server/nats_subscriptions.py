@@ -78,6 +78,8 @@ class NatsPySubscriptions(Subscriptions):
 
     async def _register(self, session: Session, subscription: Subscription) -> None:
         def take(msg: NativeMsg) -> None:
+            if session is not self.session:  # it is still ending: another one has taken over
+                return
             self._stats.in_msgs += 1
             self._stats.in_bytes += len(msg.data)
             raw: Any = msg.headers or b""  # as `_Client` leaves it
