@@ -146,8 +146,8 @@ class LocalBus(BaseBus):
 
     @property
     def is_connected(self) -> bool:
-        """Whether it was not closed."""
-        return self.status is not Status.CLOSED
+        """As its status says."""
+        return self.status in {Status.CONNECTED, Status.DRAINING}
 
     @property
     def max_payload(self) -> int:
