@@ -146,7 +146,7 @@ class LocalBus(BaseBus):
 
     @property
     def is_connected(self) -> bool:
-        """Whether it works, also while it drains."""
+        """As its status says."""
         return self.status in {Status.CONNECTED, Status.DRAINING}
 
     @property

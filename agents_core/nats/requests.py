@@ -70,6 +70,7 @@ class Requests:
                 self.subscription = self.subscription or await self._listen(
                     f"{self._prefix}.*", self._reply, 0, Bounds()
                 )
+            self._check()  # the connection may be lost meanwhile
         self._count += 1
         token = str(self._count)
         future: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()

@@ -1,17 +1,15 @@
-"""Headers between us and nats-py, which has a dictionary where NATS has lines."""
+"""What nats-py can't send: for headers it has a dictionary where NATS has lines."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from agents_core.errors import Unsupported
-from agents_core.nats.headers import VERSION, HeadersLike, with_all_values
+from agents_core.nats.headers import HeadersLike, with_all_values
 
 INSTEAD = "use our own client: agents_core.nats.connect, or ws://"
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # a token of HTTP; NATS allows more
-_STATUS = re.compile(r"\d{3}")
 
 
 def check_text(text: str) -> None:
@@ -46,23 +44,3 @@ def single(headers: HeadersLike) -> dict[str, str]:
                 raise Unsupported(f"white space around a header {name!r} over nats-py", INSTEAD)
             found[name] = item
     return found
-
-
-def raw_headers(headers: Mapping[str, str], data: bytes) -> bytes:
-    """The header block again, of which nats-py made a dictionary with the status line in it.
-
-    The server's own status messages have no payload; in one that has, or where it is no code,
-    `Status` is a header that somebody sent. Never raises: any publisher may send a bad block.
-    """
-    rest = dict(headers)
-    line = VERSION
-    if not data and _STATUS.fullmatch(rest.get("Status", "")):
-        words = f" {rest.pop('Status')} {rest.pop('Description', '')}"
-        line += words.rstrip().encode("utf-8", "surrogateescape")
-    lines = [
-        str.encode(name, "utf-8", "surrogateescape")
-        + b": "
-        + value.encode("utf-8", "surrogateescape")
-        for name, value in rest.items()
-    ]
-    return b"\r\n".join([line, *lines]) + b"\r\n\r\n"

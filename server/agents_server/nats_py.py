@@ -11,11 +11,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 
-from agents_core.bus import DONE, Status
+from agents_core.bus import DONE, Callback, Status
 from agents_core.errors import (
     AgentsError,
     ConnectionClosed,
     MaxPayloadExceeded,
+    NotConnected,
     RequestTimeout,
 )
 from agents_core.nats.basebus import BaseBus
@@ -23,6 +24,7 @@ from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.headers import HeadersLike, encode_headers
 from agents_core.nats.options import Options
 from agents_core.nats.protocol import MAX_PAYLOAD_DEFAULT, check_publish
+from agents_core.nats.subscription import Bounds, Subscription
 from agents_server.nats_link import Link
 from agents_server.nats_message import check_text, single
 from agents_server.nats_outbox import Outbox
@@ -35,7 +37,7 @@ _log = logging.getLogger("agents_server.nats_py")
 class NatsPyBus(BaseBus):
     """A bus on nats-py. See `agents_core.bus.Bus` for what each method promises.
 
-    A header has one value here: nats-py keeps no more of what arrives. A subject or a queue group
+    A header that is sent has one value here, as nats-py takes no more. A subject or a queue group
     that is not UTF-8 raises `Unsupported`.
 
     Args:
@@ -138,6 +140,19 @@ class NatsPyBus(BaseBus):
     async def resume(self) -> None:
         """See `Bus.resume`."""
         self._link.resume()
+
+    # -- asking
+
+    async def _listen(
+        self, subject: str, cb: Callback | None, max_msgs: int, bounds: Bounds
+    ) -> Subscription:
+        """It takes a while here, in which no answer may have become possible."""
+        subscription = await super()._listen(subject, cb, max_msgs, bounds)
+        if not self.is_connected:
+            subscription.end(NotConnected(self.url))
+        if subscription.error is not None:
+            raise subscription.error
+        return subscription
 
     # -- sending, in order
 

@@ -79,7 +79,8 @@ class _Client(Client):
 
     nats-py's callbacks are plain functions, it can't say which NKey signs without a package of its
     own, and it sends credentials in the clear where `tls://` meets a server without TLS. The
-    methods for that are not public, but it has no other place between INFO and CONNECT.
+    methods for that are not public, but it has no other place between INFO and CONNECT, nor one
+    where a message that anybody may have sent is still as it came.
     """
 
     def __init__(self, url: SplitResult, options: Options) -> None:
@@ -87,6 +88,7 @@ class _Client(Client):
         self.login = Login({}, {})
         self._own_url, self._own_tls = url, options.tls_settings()
         self._answer: dict[str, str] = {}
+        self._said = ""
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         await super()._process_info(info, initial_connection)
@@ -97,6 +99,32 @@ class _Client(Client):
     def _connect_command(self) -> bytes:
         fields = json.loads(super()._connect_command().partition(b" ")[2])
         return commands.connect(fields | self._answer)
+
+    async def _process_err(self, err_msg: str) -> None:
+        """Keep the line as it came: nats-py has it in lower case, which subjects are not in."""
+        line = self._ps.buf.partition(b"\r\n")[0].decode("utf-8", "surrogateescape")
+        self._said = line.removeprefix("-ERR").strip(" '")
+        await super()._process_err(err_msg)
+
+    def as_said(self, text: str) -> str:
+        """The server's last -ERR as it wrote it, if this is that."""
+        return self._said if self._said.lower() == text else text
+
+    async def _process_headers(self, headers: bytes | None) -> bytes | None:  # type: ignore[override]
+        """The block as it came: nats-py would lose values, and a damaged one would end it."""
+        return headers
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any
+    ) -> NativeMsg:
+        """Of a subject that is not UTF-8, too, which would end it as well."""
+        return NativeMsg(
+            self,
+            subject.decode("utf-8", "surrogateescape"),
+            reply.decode("utf-8", "surrogateescape"),
+            data,
+            headers,
+        )
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:
         """Close once more if it fails: of a lost connection what is pending can't be written.
@@ -308,7 +336,7 @@ class Session:
             return error
         if isinstance(error, OSError):
             return TransportError(self.url, reason(error))
-        text = str(error).removeprefix("nats: ").strip("'")
+        text = self._client.as_said(str(error).removeprefix("nats: ").strip("'"))
         found = faults.classify(text)
         if isinstance(found, AuthorizationError | PermissionsViolation | SubscriptionRefused):
             return found
@@ -385,8 +413,7 @@ class Session:
 class _Deaf(logging.Filter):
     """Notices that nats-py's read loop died, of which it tells nobody but its log.
 
-    One message on a subject that is not UTF-8 does that, and every later one would be lost while
-    the client says that it is connected.
+    Every later message would be lost while the client says that it is connected.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

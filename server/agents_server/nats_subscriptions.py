@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nats import errors as native
 from nats.aio.msg import Msg as NativeMsg
@@ -16,7 +16,7 @@ from agents_core.errors import PermissionsViolation, ServerError
 from agents_core.nats.msg import Msg
 from agents_core.nats.subscription import Bounds, Subscription
 from agents_core.nats.subscriptions import Subscriptions
-from agents_server.nats_message import check_text, raw_headers
+from agents_server.nats_message import check_text
 from agents_server.nats_outbox import Outbox
 from agents_server.nats_session import Interest, Session
 
@@ -78,9 +78,11 @@ class NatsPySubscriptions(Subscriptions):
 
     async def _register(self, session: Session, subscription: Subscription) -> None:
         def take(msg: NativeMsg) -> None:
+            if session is not self.session:  # it is still ending: another one has taken over
+                return
             self._stats.in_msgs += 1
             self._stats.in_bytes += len(msg.data)
-            raw = raw_headers(msg.headers, msg.data) if msg.headers else b""
+            raw: Any = msg.headers or b""  # as `_Client` leaves it
             subscription.deliver([Msg(msg.subject, msg.data, msg.reply, raw, bus=self._bus)])
 
         subscription.registered = subscription.received

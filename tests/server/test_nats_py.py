@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Awaitable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from agents_core.nats.msg import Msg
 from agents_core.nats.options import Options
 from agents_server.nats_outbox import Outbox
 from agents_server.nats_py import NatsPyBus
-from agents_server.nats_server import NatsServer, free_port
+from agents_server.nats_server import LOOPBACK, NatsServer, free_port
 from agents_server.nats_session import Session
 
 pytestmark = pytest.mark.nats
@@ -220,12 +221,18 @@ async def test_who_gives_up_leaving_comes_back_all_the_same(
             await close()
 
     monkeypatch.setattr(client, "close", hang)
+    heard: list[Msg] = []
+    await bus.subscribe(subject := unique(), cb=heard.append)
     leaving = asyncio.ensure_future(bus.force_reconnect())
     await ending.wait()
     leaving.cancel()
     await asyncio.wait([leaving])
     await reached(bus, Status.CONNECTED)
-    assert await bus.rtt() < 5
+    bus.publish(subject)  # which the server that is being left sends, too
+    for _ in range(2):
+        await bus.flush()
+        await client.flush()
+    assert len(heard) == 1
     assert bus.stats.reconnects == 1
     await bus.close()
 
@@ -331,6 +338,21 @@ async def test_no_barrier_holds_that_no_server_has_answered(own_nats_server: Nat
         asked.append(asyncio.create_task(bus.flush()))
         await asyncio.sleep(0)
     answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {NotConnected}
+    await bus.close()
+
+
+async def test_nobody_waits_for_an_answer_after_a_loss(own_nats_server: NatsServer) -> None:
+    bus = await opened(own_nats_server.url, error_cb=None)
+    await bus.flush()
+    own_nats_server.kill()
+    asked: list[asyncio.Future[Msg]] = []
+    while bus.status is Status.CONNECTED:
+        asked.append(asyncio.ensure_future(bus.request("a", timeout=60)))
+        asked.append(asyncio.ensure_future(anext(bus.request_many("a", timeout=60))))
+        await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        answers = await asyncio.gather(*asked, return_exceptions=True)
     assert {type(answer) for answer in answers} == {NotConnected}
     await bus.close()
 
@@ -497,6 +519,39 @@ authorization {
     server.stop()
 
 
+async def test_refusals_name_subjects_as_they_are(tmp_path: Path) -> None:
+    rules = """
+authorization {
+  users: [{user: a, password: secret, permissions: {
+    publish: {deny: "Denied.>"}, subscribe: {deny: ["Denied.>", "Group.> Denied"]}
+  }}]
+}
+"""
+    with running(NatsServer(tmp_path, extra=rules)) as server:
+        bus = await opened(server.url, user="a", password="secret", error_cb=None)
+        kept = await bus.subscribe("denied.a")
+        for denied in (await bus.subscribe("Denied.a"), await bus.subscribe("Group.a", "Denied")):
+            with pytest.raises(PermissionsViolation, match=re.escape(denied.subject)):
+                await denied.next_msg(5)
+        with pytest.raises(PermissionsViolation, match="Denied"):
+            await bus.request("Denied.a", timeout=20)
+        with pytest.raises(PermissionsViolation, match="Denied"):
+            await anext(bus.request_many("Denied.a", timeout=20))
+        assert not kept.ended
+        await bus.close()
+
+
+async def test_who_may_not_hear_answers_is_told_so(tmp_path: Path) -> None:
+    rules = 'authorization { users: [{user: a, password: b, permissions: {subscribe: "a.>"}}] }'
+    with running(NatsServer(tmp_path, extra=rules)) as server:
+        bus = await opened(server.url, user="a", password="b", error_cb=None)
+        await bus.subscribe("a.b")
+        for _ in range(20):  # also if the server says so before the subscription is there
+            with pytest.raises(PermissionsViolation):
+                await bus.request("a.b", timeout=20)
+        await bus.close()
+
+
 async def test_the_first_refusal_is_raised_and_later_the_same_twice_is_final(
     tmp_path: Path,
 ) -> None:
@@ -519,6 +574,28 @@ async def test_a_header_with_several_values_is_refused(nats_server: NatsServer) 
         bus.publish("a", headers={"A": ["1", "2"]})
     with pytest.raises(Unsupported, match="several values"):
         bus.publish("a", headers=Headers([("A", "1"), ("A", "2")]))
+    await bus.close()
+
+
+async def test_whatever_anybody_sends_is_a_message(nats_server: NatsServer) -> None:
+    """One that nats-py can't read ended the connection, and those behind it were lost."""
+    bus, root = await opened(nats_server.url), unique()
+    heard = await bus.subscribe(f"{root}.>")
+    await bus.flush()
+    blocks = (b"NATS/1.0", b"x", b"NATS/1.0 \xff\r\n\r\n", b"NATS/1.0\r\nA: 1\r\nA: \xff\r\n\r\n")
+    _, writer = await asyncio.open_connection(LOOPBACK, nats_server.port)
+    writer.write(b'CONNECT {"verbose": false, "headers": true}\r\n')
+    for block in blocks:
+        target = f"{root}.a".encode()
+        writer.write(b"HPUB %b %d %d\r\n%b\r\n" % (target, len(block), len(block), block))
+    writer.write(b"PUB %b.\xff 4\r\nlast\r\nPING\r\n" % root.encode())
+    msgs = [await heard.next_msg(5) for _ in range(len(blocks) + 1)]
+    assert [msg.raw_headers for msg in msgs] == [*blocks, b""]
+    assert msgs[3].headers.get_all("A") == ["1", "\udcff"]
+    assert (msgs[4].subject, msgs[4].data) == (f"{root}.\udcff", b"last")
+    assert bus.stats.reconnects == 0
+    writer.close()
+    await writer.wait_closed()
     await bus.close()
 
 
