@@ -114,6 +114,21 @@ async def test_a_chunk_that_was_to_be_deleted_is_gone() -> None:
         assert order(stream) == CHUNKS
 
 
+async def test_chunks_that_are_stored_late() -> None:
+    """Not yet when they are looked for, but before they are sent again: the server was busy."""
+    async with bucket(timeout=0.05) as (store, stream):
+
+        def late(subject: str, times: int) -> str | None:
+            if times in {3, 4}:
+                return "queued"
+            stream.work()
+            return None
+
+        stream.faults = late
+        assert await upload(store._js, CHUNKS[:4]) == 4
+        assert order(stream) == CHUNKS[:4]
+
+
 async def test_the_connection_is_lost_and_comes_back() -> None:
     async with bucket() as (store, stream):
         stream.faults = lambda subject, times: "lost" if 3 <= times <= 5 else None
