@@ -219,7 +219,7 @@ class Upload:
         """Send again what is not stored of these chunks.
 
         The stream may have some of them still before it when it is asked. So the first is to be
-        stored only behind the last one there; if that fails, too, somebody may have deleted that.
+        stored only behind the last one; which that is the stream is asked when it says no.
         """
         self._interrupted = True
         while True:
@@ -242,11 +242,18 @@ class Upload:
         self._flight.clear()
         await self._compare(unsure)
         if unsure:
-            last: PublishOptions = {"expected_last_subject_sequence": self._last} if sure else {}
-            await self._publish_alone(unsure[0], **last)
+            last = self._last if sure else await self._last_there()
+            await self._publish_alone(unsure[0], expected_last_subject_sequence=last)
             unsure.popleft()
         for data in unsure:
             await self._publish(data)
+
+    async def _last_there(self) -> int:
+        """The last chunk that the stream has; 0 for none, as somebody may have deleted them."""
+        try:
+            return (await self._js.get_last_msg(self._stream, self._subject)).seq
+        except MessageNotFound:
+            return 0
 
     async def _delete_early(self) -> None:
         """Delete what was stored before the chunk that it belongs behind."""

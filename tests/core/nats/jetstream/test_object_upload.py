@@ -215,6 +215,22 @@ async def test_a_chunk_is_deleted_by_somebody_else() -> None:
         assert await sending == 9
 
 
+@pytest.mark.parametrize("count", [1, 2])
+async def test_the_last_chunk_there_is_deleted_by_somebody_else(count: int) -> None:
+    """What comes behind it is stored nevertheless; the sum shows that one is missing."""
+    async with bucket(timeout=0.05) as (store, stream):
+
+        def fault(subject: str, times: int) -> str | None:
+            if times != count + 1:
+                return None
+            stream.remove([count])
+            return "lost"
+
+        stream.faults = fault
+        assert await upload(store._js, CHUNKS[: count + 1]) == count
+        assert order(stream) == [*CHUNKS[: count - 1], CHUNKS[count]]
+
+
 async def test_what_is_stored_in_the_end_is_asked_for_until_there_is_an_answer() -> None:
     async with bucket(timeout=0.05) as (store, stream):
         stream.faults = lambda subject, times: "lost" if times == 4 else None
