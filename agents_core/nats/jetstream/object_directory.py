@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from agents_core import jsonvalue
-from agents_core.errors import AgentsError
+from agents_core.errors import AgentsError, NotConnected
 from agents_core.ids import unique
 from agents_core.nats import backoff
 from agents_core.nats.headers import HeadersLike
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 ATTEMPTS_MAX = 10
 """Times that a change is tried, while others change the same or the server does not answer."""
+
+PURGES_MAX = 3
+"""Times that the chunks of a former object are deleted, while the stream has no leader to do it."""
 
 PAUSE_S_MAX = 5.0
 """The longest pause between them."""
@@ -149,7 +152,7 @@ class Directory:
             await self.discard(info, former)
             raise
         if former is not None:
-            await self.purge_chunks(former)
+            await self.purge_chunks(former, PURGES_MAX)
         return stored
 
     async def delete(
@@ -161,7 +164,7 @@ class Directory:
             as `change`, and what `check` raises.
         """
         _, left = await self.change(name, lambda stored: _deleted(check(stored)))
-        await self.purge_chunks(left)
+        await self.purge_chunks(left, PURGES_MAX)
         return left
 
     async def rename(
@@ -251,7 +254,7 @@ class Directory:
         elif former is not None:
             await self.purge_chunks(former)
 
-    async def purge_chunks(self, info: ObjectInfo) -> None:
+    async def purge_chunks(self, info: ObjectInfo, attempts: int = 1) -> None:
         """Delete the chunks of an object; without a connection, as soon as there is one.
 
         Nobody can read them any more, so nothing is raised if they stay.
@@ -261,7 +264,11 @@ class Directory:
         js, subject = self._js, chunks_subject(self._bucket, info.nuid)
         try:
             await js.purge_stream(self._stream, subject=subject)
-        except TRANSIENT:
+        except TRANSIENT as error:
+            if attempts > 1 and not isinstance(error, NotConnected):
+                await asyncio.sleep(backoff.delay(1, PAUSE_S_MAX, js.rng))
+                await self.purge_chunks(info, attempts - 1)
+                return
             with suppress(AgentsError):
                 js.bus.publish(
                     f"{js.prefix}.STREAM.PURGE.{self._stream}",

@@ -127,7 +127,8 @@ class ObjectStore:
             LinkNotAllowed: `meta` describes a link; see `add_link`.
             StreamNotFound: there is no bucket any more.
             StreamSealed: the bucket takes nothing any more.
-            ObjectIncomplete: somebody deleted chunks meanwhile.
+            ObjectIncomplete: somebody deleted chunks meanwhile, or one that was sent over a lost
+                connection was stored after it had been sent again.
             StoreFailed: the bucket is full, or the server's disk failed.
             APIError: the server refuses it for another reason.
             RequestTimeout, NoStreamResponse: there were too many interruptions.

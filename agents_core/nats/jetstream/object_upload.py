@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Coroutine
 from contextlib import suppress
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, Unpack
 
 from agents_core.bus import Bus, Status
 from agents_core.errors import (
@@ -23,8 +23,9 @@ from agents_core.nats.jetstream.errors import (
     MessageNotFound,
     NoStreamResponse,
     ServiceUnavailable,
+    WrongLastSequence,
 )
-from agents_core.nats.jetstream.publish import PubAck
+from agents_core.nats.jetstream.publish import PubAck, PublishOptions
 
 if TYPE_CHECKING:
     from agents_core.nats.jetstream.context import JetStreamContext
@@ -163,14 +164,14 @@ class Upload:
             await asyncio.wait([chunk.future])
             chunk.future.exception()  # seen, so that asyncio does not log it
 
-    async def _publish_alone(self, data: bytes) -> None:
+    async def _publish_alone(self, data: bytes, **options: Unpack[PublishOptions]) -> None:
         """Send one chunk and wait until it is stored.
 
         The first one, and the first one after an interruption: a request is told at once what
         others would find out by waiting, such as that this user may not write here.
         """
         await connected(self._js.bus)
-        publishing = self._js.publish(self._subject, data)
+        publishing = self._js.publish(self._subject, data, **options)
         self._place(await finished(publishing, self._js.timeout))
 
     async def _publish(self, data: bytes) -> None:
@@ -215,7 +216,11 @@ class Upload:
     # -- interruptions
 
     async def _recover(self, error: AgentsError, unsure: deque[bytes]) -> None:
-        """Send again what is not stored of these chunks."""
+        """Send again what is not stored of these chunks.
+
+        The stream may have some of them still before it when it is asked. So the first is to be
+        stored only behind the last one; which that is the stream is asked when it says no.
+        """
         self._interrupted = True
         while True:
             self._interruptions += 1
@@ -223,13 +228,13 @@ class Upload:
                 raise error
             await asyncio.sleep(backoff.delay(self._interruptions - 1, PAUSE_S_MAX, self._js.rng))
             try:
-                await self._send_again(unsure)
-            except INTERRUPTIONS as another:
+                await self._send_again(unsure, sure=not isinstance(error, WrongLastSequence))
+            except (*INTERRUPTIONS, WrongLastSequence) as another:
                 error = another
             else:
                 return
 
-    async def _send_again(self, unsure: deque[bytes]) -> None:
+    async def _send_again(self, unsure: deque[bytes], *, sure: bool) -> None:
         await self.settle()
         await connected(self._js.bus)
         await self._js.bus.flush()  # so that the server has all that was ever sent
@@ -237,10 +242,18 @@ class Upload:
         self._flight.clear()
         await self._compare(unsure)
         if unsure:
-            await self._publish_alone(unsure[0])
+            last = self._last if sure else await self._last_there()
+            await self._publish_alone(unsure[0], expected_last_subject_sequence=last)
             unsure.popleft()
         for data in unsure:
             await self._publish(data)
+
+    async def _last_there(self) -> int:
+        """The last chunk that the stream has; 0 for none, as somebody may have deleted them."""
+        try:
+            return (await self._js.get_last_msg(self._stream, self._subject)).seq
+        except MessageNotFound:
+            return 0
 
     async def _delete_early(self) -> None:
         """Delete what was stored before the chunk that it belongs behind."""

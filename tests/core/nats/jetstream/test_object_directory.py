@@ -26,7 +26,7 @@ from agents_core.nats.jetstream.errors import (
     WrongLastSequence,
 )
 from agents_core.nats.jetstream.header import Header
-from agents_core.nats.jetstream.object_directory import ATTEMPTS_MAX, Directory
+from agents_core.nats.jetstream.object_directory import ATTEMPTS_MAX, PURGES_MAX, Directory
 from agents_core.nats.jetstream.object_errors import BadObjectMeta, ObjectNotFound
 from tests.core.nats.jetstream.fake import set_status
 from tests.core.nats.jetstream.fake_bucket import (
@@ -321,6 +321,25 @@ async def test_chunks_are_purged_as_soon_as_it_can_be() -> None:
         await Directory(store._js, BUCKET).purge_chunks(INFO)
         await store._js.bus.flush()
         assert stream.msgs == {}
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+async def test_former_chunks_are_purged_when_there_is_a_leader_again(deleted: bool) -> None:
+    async with bucket(timeout=0.03) as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        await directory.change("a", lambda _: INFO)
+        stream.add(CHUNKS, b"x")
+        lost = iter([b""] * (PURGES_MAX - 1))
+
+        def answer(operation: str, body: Mapping[str, Any]) -> Any:
+            return next(lost, None) if operation.startswith("STREAM.PURGE") else None
+
+        stream.answers = answer
+        if deleted:
+            await directory.delete("a", lambda stored: stored or INFO)
+        else:
+            await directory.replace(replace(INFO, nuid="new"))
+        assert stream.stored(CHUNKS) == []
 
 
 async def test_chunks_that_can_not_be_purged(caplog: pytest.LogCaptureFixture) -> None:

@@ -114,6 +114,21 @@ async def test_a_chunk_that_was_to_be_deleted_is_gone() -> None:
         assert order(stream) == CHUNKS
 
 
+async def test_chunks_that_are_stored_late() -> None:
+    """Not yet when they are looked for, but before they are sent again: the server was busy."""
+    async with bucket(timeout=0.05) as (store, stream):
+
+        def late(subject: str, times: int) -> str | None:
+            if times in {3, 4}:
+                return "queued"
+            stream.work()
+            return None
+
+        stream.faults = late
+        assert await upload(store._js, CHUNKS[:4]) == 4
+        assert order(stream) == CHUNKS[:4]
+
+
 async def test_the_connection_is_lost_and_comes_back() -> None:
     async with bucket() as (store, stream):
         stream.faults = lambda subject, times: "lost" if 3 <= times <= 5 else None
@@ -198,6 +213,22 @@ async def test_a_chunk_is_deleted_by_somebody_else() -> None:
             await asyncio.sleep(0)
         stream.remove([1])
         assert await sending == 9
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_the_last_chunk_there_is_deleted_by_somebody_else(count: int) -> None:
+    """What comes behind it is stored nevertheless; the sum shows that one is missing."""
+    async with bucket(timeout=0.05) as (store, stream):
+
+        def fault(subject: str, times: int) -> str | None:
+            if times != count + 1:
+                return None
+            stream.remove([count])
+            return "lost"
+
+        stream.faults = fault
+        assert await upload(store._js, CHUNKS[: count + 1]) == count
+        assert order(stream) == [*CHUNKS[: count - 1], CHUNKS[count]]
 
 
 async def test_what_is_stored_in_the_end_is_asked_for_until_there_is_an_answer() -> None:
