@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -68,8 +69,8 @@ class NatsPySubscriptions(Subscriptions):
         self._interests.clear()
 
     async def _begin(self, subscription: Subscription) -> None:
-        if self.session is not None:
-            await self._register(self.session, subscription)
+        if self.session is not None:  # nats-py could not take half of it back
+            await asyncio.shield(self._register(self.session, subscription))
 
     async def _register(self, session: Session, subscription: Subscription) -> None:
         def take(msg: NativeMsg) -> None:
