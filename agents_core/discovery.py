@@ -140,7 +140,8 @@ class Announcer:
         self._timer: Timer | None = None
 
     def start(self) -> None:
-        """Announce from now on."""
+        """Announce from now on, also after a `stop`."""
+        self.stop()
         self._timer = self._timers.after(HEARTBEAT_S, self._due)
 
     def changed(self, agents: int) -> None:
@@ -163,6 +164,7 @@ class Announcer:
 
     def stop(self) -> None:
         """No more announcements."""
+        self._changed = False
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None

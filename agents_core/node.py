@@ -410,7 +410,7 @@ class Node:
         await self._hooks("on_suspend", why)
         if leave and not self._leaving:
             self.router.leave()  # before others hear of it, and still send something here
-            self._announce(left=True)
+            self._say_good_bye()
             await self.bus.suspend()
 
     async def resume(self, slept: float = 0.0) -> None:
@@ -422,6 +422,7 @@ class Node:
             slept: seconds in which nothing ran here.
         """
         if not self._leaving:
+            self._announcer.start()
             for cell in list(self.router.cells.values()):
                 await self.router.listen(cell)
         await self.bus.resume()

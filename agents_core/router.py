@@ -103,7 +103,11 @@ class Router:
         """Let other nodes reach an agent: one subscription for messages and control."""
         if cell.id not in self._subscriptions:
             subject = f"{self._root}.*.{cell.id}.*"
-            self._subscriptions[cell.id] = await self._bus.subscribe(subject, cell.id, self.arrived)
+            subscription = await self._bus.subscribe(subject, cell.id, self.arrived)
+            if self.cells.get(cell.id) is cell and cell.id not in self._subscriptions:
+                self._subscriptions[cell.id] = subscription
+            else:  # it is gone meanwhile, or somebody else was quicker
+                subscription.end()
 
     def forget(self, cell: Cell) -> None:
         """An agent's id is free again."""

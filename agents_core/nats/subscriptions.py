@@ -68,7 +68,11 @@ class Subscriptions(dict[bytes, Subscription], ABC):
         )
         self[subscription.sid] = subscription
         self._made.add(subscription)
-        await self._begin(subscription)
+        try:
+            await self._begin(subscription)
+        except BaseException:  # whoever gives up waiting has nothing to end it by
+            subscription.end()
+            raise
         return subscription
 
     @abstractmethod

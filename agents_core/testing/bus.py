@@ -212,6 +212,29 @@ async def refuses_what_is_too_large(one: Bus, other: Bus) -> None:
     await one.flush()
 
 
+async def ends_what_was_given_up(one: Bus, other: Bus) -> None:
+    """A subscription that is not waited for to its end is none."""
+
+    async def answers(subject: str) -> bool:
+        try:
+            await other.request(subject, timeout=SECONDS_MAX)
+        except NoResponders:
+            return False
+        return True
+
+    subjects = [f"bus.{unique()}" for _ in range(20)]
+    begin = [one.subscribe(subject, "group", lambda msg: msg.respond(b"")) for subject in subjects]
+    beginning = [asyncio.ensure_future(subscribe) for subscribe in begin[:-1]]
+    await asyncio.sleep(0)
+    beginning.append(asyncio.ensure_future(begin[-1]))
+    given_up = [task.cancel() for task in beginning]
+    await asyncio.wait(beginning)
+    assert [task.cancelled() for task in beginning] == given_up, "its end was not heard"
+    await one.flush()
+    heard = [await answers(subject) for subject in subjects]
+    assert heard == [not ended for ended in given_up], "one that nobody has answers"
+
+
 async def flush_is_a_barrier(one: Bus, other: Bus) -> None:
     """What was published before `flush` is with the others' subscriptions when both flushed."""
     subject = f"bus.{unique()}"
@@ -419,6 +442,7 @@ CHECKS: tuple[Check, ...] = (
     *bus_requests.CHECKS,
     refuses_what_is_no_subject,
     refuses_what_is_too_large,
+    ends_what_was_given_up,
     flush_is_a_barrier,
     drains_a_subscription,
     counts,

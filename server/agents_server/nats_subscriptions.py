@@ -69,12 +69,8 @@ class NatsPySubscriptions(Subscriptions):
         self._interests.clear()
 
     async def _begin(self, subscription: Subscription) -> None:
-        if self.session is not None:
-            try:  # by a task of its own, as nats-py may swallow a cancellation
-                await asyncio.shield(self._register(self.session, subscription))
-            except asyncio.CancelledError:
-                subscription.end()  # nobody holds it
-                raise
+        if self.session is not None:  # in a task of its own: nats-py may swallow a cancellation
+            await asyncio.shield(self._register(self.session, subscription))
 
     async def _register(self, session: Session, subscription: Subscription) -> None:
         def take(msg: NativeMsg) -> None:

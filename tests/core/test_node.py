@@ -37,6 +37,7 @@ from agents_core.errors import (
     Unsupported,
 )
 from agents_core.events import EVENTS_MAX
+from agents_core.ids import unique
 from tests.core.nats.scripted import unhandled
 from tests.core.sample import Add, Counter, Events, Member, pair, until
 
@@ -467,6 +468,21 @@ async def test_a_node_that_leaves_is_gone_for_the_others_until_it_is_back() -> N
         await until(lambda: any(agent["id"] == "c" for agent in other.agents()))
     await one.suspend("closed", leave=True)
     await one.resume()
+
+
+async def test_who_comes_while_a_node_is_away_does_not_see_it() -> None:
+    hub = f"local://{unique()}"
+    async with connect(hub, name="one") as one, connect(hub, name="other") as other:
+        await one.suspend("frozen", leave=True)
+        async with connect(hub, name="late") as late:  # asks all who they are
+            await until(lambda: len(late.nodes()) > 1)
+            counter = await other.spawn(Counter, "c")
+            await until(late.agents)
+            await counter.stop()  # which is said after what others had to answer
+            await until(lambda: not late.agents())
+            assert [info.node for info in late.nodes()] == ["late", "other"]
+            await one.resume(9.0)
+            await until(lambda: len(late.nodes()) == 3)
 
 
 async def test_who_hears_that_a_node_has_left_reaches_nobody_there() -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from agents_core import Agent, Node, connect, jsonvalue, on, router
+from agents_core import Agent, LocalBus, Node, connect, jsonvalue, on, router
 from agents_core.codec import PAYLOAD_DEPTH_MAX
 from agents_core.errors import EncodeError, MailboxFull, MaxPayloadExceeded, RemoteError
 from agents_core.exit import MESSAGE_CHARS_MAX
+from agents_core.ids import unique
 from agents_core.nats.msg import Msg
+from agents_core.nats.subscription import Subscription
 from tests.core.sample import Add, Counter, Events, Total, pair, until
 
 TO = "acore.default.to.c.anybody"
@@ -213,3 +215,35 @@ async def test_a_reply_of_a_type_that_is_not_known_here_is_json() -> None:
 
         await node.subscribe("acore.default.to.x.*", cb=answer)
         assert await node.agent("x").ask("y") == {"v": 1}
+
+
+class Unhurried(LocalBus):
+    """Takes its time to subscribe, as nats-py does."""
+
+    async def subscribe(self, *args: Any, **options: Any) -> Subscription:
+        await asyncio.sleep(0)
+        subscription = await super().subscribe(*args, **options)
+        await asyncio.sleep(0)
+        return subscription
+
+
+@pytest.mark.parametrize("meanwhile", ["it stops", "another one comes back, too"])
+async def test_an_agent_is_listened_for_once_and_while_it_is_there(meanwhile: str) -> None:
+    hub = unique()
+    async with Node(Unhurried(hub)) as node, connect(f"local://{hub}") as other:
+        await node.start()
+        for name in "acdefghb":  # it is the last one to be listened for
+            await node.spawn(Counter, name)
+        await node.suspend("frozen", leave=True)
+        coming = [asyncio.create_task(node.resume())]
+        if meanwhile == "it stops":
+            await node.agent("b").stop()
+        else:
+            coming.append(asyncio.create_task(node.resume()))
+        await asyncio.wait(coming)
+        if meanwhile != "it stops":
+            await node.agent("b").stop()
+        await other.spawn(Counter, "b")
+        async with connect(f"local://{hub}") as asking:
+            totals = [await asking.agent("b").ask(Add(1)) for _ in range(30)]
+        assert totals == list(range(1, 31))
