@@ -120,8 +120,8 @@ class Subscription(Protocol):
         """The next message.
 
         Raises:
-            RequestTimeout: none came within `timeout` seconds.
-            ConnectionClosed: the subscription ended.
+            MessageTimeout: none came within `timeout` seconds; a `RequestTimeout`.
+            SubscriptionEnded: it has ended; a `ConnectionClosed`.
             Unsupported: a callback gets the messages.
         """
         ...
@@ -196,7 +196,7 @@ class Bus(Protocol):
             InvalidHeader: a header can't be sent.
             MaxPayloadExceeded: headers and payload are too large.
             OutboundBufferFull: the buffer is full.
-            ConnectionClosed: the bus is closed or draining.
+            ConnectionClosed: the bus is closed. While it drains, callbacks may still answer.
         """
         ...
 

@@ -14,8 +14,11 @@ browser's `DOMException`, nats-py's own) are translated to these once, where the
     ├── CredentialsUnavailable    the function that gives them failed; it may not the next time
     ├── NotConnected              no connection now; it may come back
     ├── ConnectionClosed          closed for good by this side
+    │   └── SubscriptionEnded     that one; the connection may live on
     ├── OutboundBufferFull, MaxPayloadExceeded, InvalidSubject, InvalidHeader
-    ├── NoResponders, RequestTimeout, SlowConsumer, CallbackCancelled
+    ├── NoResponders, SlowConsumer, CallbackCancelled
+    ├── RequestTimeout
+    │   └── MessageTimeout        `next_msg`, which asks nobody
     ├── ServiceError              a service's answer is an error (ADR-32)
     ├── InvalidService
     ├── Unsupported               this platform can't; says what to do instead
@@ -145,6 +148,14 @@ class ConnectionClosed(AgentsError):
 
 
 @dataclass(eq=False)
+class SubscriptionEnded(ConnectionClosed):
+    """A subscription has no more messages, and will get none; the connection may live on."""
+
+    subject: str = ""
+    template: ClassVar[str] = "the subscription to {subject!r} has ended"
+
+
+@dataclass(eq=False)
 class OutboundBufferFull(AgentsError):
     """More waits than may, most often to be sent; nothing of this message was sent."""
 
@@ -198,6 +209,13 @@ class RequestTimeout(AgentsError, TimeoutError):
     subject: str
     timeout: float
     template: ClassVar[str] = "no reply on {subject!r} within {timeout} s; the outcome is unknown"
+
+
+@dataclass(eq=False)
+class MessageTimeout(RequestTimeout):
+    """No message came to a subscription within `timeout` seconds."""
+
+    template: ClassVar[str] = "no message on {subject!r} within {timeout} s"
 
 
 @dataclass(eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
-from agents_core.errors import ConnectionClosed
+from agents_core.errors import ConnectionClosed, InvalidSubject
 from agents_core.nats.headers import Headers, HeadersLike, parse_headers, parse_status
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class Msg:
             InvalidSubject: the message asks for no answer.
             ConnectionClosed: the message did not come from a connection.
         """
+        if not self.reply:
+            raise InvalidSubject("", f"the message on {self.subject!r} asks for no answer")
         if self.bus is None:
             raise ConnectionClosed()
         return self.bus.publish(self.reply, data, headers=headers)

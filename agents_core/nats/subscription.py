@@ -23,8 +23,9 @@ from agents_core.bus import (
 from agents_core.errors import (
     AgentsError,
     ConnectionClosed,
-    RequestTimeout,
+    MessageTimeout,
     SlowConsumer,
+    SubscriptionEnded,
     Unsupported,
 )
 from agents_core.nats.callbacks import (
@@ -262,8 +263,8 @@ class Subscription:
             timeout: seconds to wait, None for as long as it takes.
 
         Raises:
-            RequestTimeout: none came in time.
-            ConnectionClosed: the subscription has ended.
+            MessageTimeout: none came in time.
+            SubscriptionEnded: as was asked for, or the bus is closed.
             PermissionsViolation, SubscriptionRefused: the server refused the subscription.
             SlowConsumer: it ended by its policy `error`, and all that was kept is taken.
             Unsupported: a callback gets the messages.
@@ -276,12 +277,12 @@ class Subscription:
                 while not self._pending:
                     await self._wait()
         except TimeoutError:
-            raise RequestTimeout(self.subject, timeout or 0.0) from None
+            raise MessageTimeout(self.subject, timeout or 0.0) from None
         return self._take()
 
     def _wait(self) -> Awaitable[None]:
         if self._ended:
-            raise self.error or ConnectionClosed()
+            raise self.error or SubscriptionEnded(subject=self.subject)
         return self._waiters.wait()
 
     def __aiter__(self) -> Self:

@@ -3,7 +3,8 @@
 JetStreamError
 ├── APIError                   an error that the server answered, or a status that it sent
 │   ├── NotFound               404
-│   │   └── StreamNotFound, ConsumerNotFound, MessageNotFound
+│   │   ├── StreamNotFound, ConsumerNotFound, MessageNotFound
+│   │   └── Absent             BucketNotFound, and those of keys and of objects
 │   ├── BadRequest             400
 │   │   ├── WrongLastSequence, WrongLastMsgId, WrongStream
 │   │   ├── StreamNameInUse, StreamSealed, ConsumerExists, ConsumerInvalidReset
@@ -19,13 +20,12 @@ JetStreamError
 ├── ConsumerMismatch, ConsumerBound
 ├── TooManyStalledMsgs, BatchEnded, BatchGap, BatchLost
 ├── NotJSMessage, MsgAlreadyAckd
-├── BucketNotFound             of values or of objects
 └── InvalidName, InvalidBucketName, InvalidOption, InvalidAnswer
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from agents_core.errors import AgentsError
@@ -69,6 +69,15 @@ class ConsumerNotFound(NotFound):
 @dataclass(eq=False)
 class MessageNotFound(NotFound):
     """The stream holds no such message."""
+
+
+@dataclass(eq=False)
+class Absent(NotFound):
+    """What this side finds not to be there, such as a key; a `NotFound`, as in nats-py."""
+
+    code: int = field(default=404, init=False)
+    err_code: int = field(default=0, init=False)
+    description: str = field(default="", init=False)
 
 
 @dataclass(eq=False)
@@ -300,7 +309,7 @@ class InvalidName(JetStreamError):
 
 
 @dataclass(eq=False)
-class BucketNotFound(JetStreamError):
+class BucketNotFound(Absent):
     """There is no bucket of that name, of values or of objects."""
 
     bucket: str

@@ -28,7 +28,7 @@ PREFIX = "KV_"
 """What the name of a bucket's stream begins with."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class KeyValueConfig:
     """A bucket as it is wanted; the names are nats-py's. What is None is left to the server.
 

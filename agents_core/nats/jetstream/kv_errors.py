@@ -3,7 +3,7 @@
 KeyValueError
 ├── BadBucket
 ├── InvalidKeyName
-├── KeyNotFound
+├── KeyNotFound                a `NotFound`, too
 │   └── KeyDeleted
 └── NoKeys
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agents_core.nats.jetstream.errors import JetStreamError
+from agents_core.nats.jetstream.errors import Absent, JetStreamError
 
 
 class KeyValueError(JetStreamError):
@@ -44,7 +44,7 @@ class InvalidKeyName(KeyValueError):
 
 
 @dataclass(eq=False)
-class KeyNotFound(KeyValueError):
+class KeyNotFound(KeyValueError, Absent):
     """The bucket has no value for this key, or none of this revision."""
 
     bucket: str

@@ -1,7 +1,7 @@
 """The errors of the object store.
 
 JetStreamError
-├── ObjectNotFound
+├── ObjectNotFound             a `NotFound`, too
 │   └── ObjectDeleted
 ├── ObjectAlreadyExists
 ├── ObjectIncomplete, DigestMismatch, BadObjectMeta
@@ -16,11 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agents_core.nats.jetstream.errors import JetStreamError
+from agents_core.nats.jetstream.errors import Absent, JetStreamError
 
 
 @dataclass(eq=False)
-class ObjectNotFound(JetStreamError):
+class ObjectNotFound(Absent):
     """The bucket has no such object."""
 
     bucket: str

@@ -57,6 +57,9 @@ def publish_headers(
         stream: the only stream that may store it.
         msg_ttl: seconds to keep it (ADR-43), or `never`, or a duration such as `1h`.
         options: the rest.
+
+    Raises:
+        TypeError: there is no such option.
     """
     if not options and stream is None and msg_ttl is None:
         return headers
@@ -66,6 +69,8 @@ def publish_headers(
     if msg_ttl is not None:
         found[Header.MSG_TTL] = ttl(msg_ttl)
     for name, value in options.items():
+        if name not in _HEADERS:
+            raise TypeError(f"publish got an unexpected keyword argument {name!r}")
         if value is not None:
             found[_HEADERS[name]] = str(value)
     return found

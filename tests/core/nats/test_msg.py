@@ -26,6 +26,6 @@ async def test_respond() -> None:
     await Msg("a", reply="r", bus=bus).respond(b"x", {"K": "v"})
     answer = await subscription.next_msg()
     assert (answer.data, answer.headers["K"]) == (b"x", "v")
-    with pytest.raises(InvalidSubject):
+    with pytest.raises(InvalidSubject, match="the message on 'a' asks for no answer"):
         Msg("a", bus=bus).respond()
     await bus.close()

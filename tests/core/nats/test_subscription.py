@@ -39,8 +39,15 @@ async def test_next_msg_takes_what_is_pending_and_waits_for_what_is_not() -> Non
 
 
 async def test_next_msg_gives_up() -> None:
-    with pytest.raises(RequestTimeout, match=r"'a' within 0\.001 s"):
+    with pytest.raises(RequestTimeout, match=r"^no message on 'a' within 0\.001 s$"):
         await Source().subscription.next_msg(0.001)
+
+
+async def test_the_end_of_a_subscription_is_not_called_that_of_the_connection() -> None:
+    source = Source()
+    await source.subscription.unsubscribe()
+    with pytest.raises(ConnectionClosed, match=r"^the subscription to 'a' has ended$"):
+        await source.subscription.next_msg()
 
 
 async def test_several_waiters_are_served_in_turn() -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from agents_core.errors import AgentsError
 from agents_core.nats.jetstream import errors
+from agents_core.nats.jetstream.kv_errors import KeyDeleted, KeyNotFound
+from agents_core.nats.jetstream.object_errors import ObjectDeleted, ObjectNotFound
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,22 @@ def test_codes(code: int, err_code: int, kind: type[errors.APIError]) -> None:
     assert isinstance(error, AgentsError)
     assert str(error) == f"why (code {code}, err_code {err_code})"
     assert error.data() == {"code": code, "err_code": err_code, "description": "why"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.BucketNotFound("b"),
+        KeyNotFound("b", "key"),
+        KeyDeleted("b", "key", "DEL", 3),
+        ObjectNotFound("b", "name"),
+        ObjectDeleted("b", "name"),
+    ],
+)
+def test_whatever_is_not_there_is_not_found(error: errors.NotFound) -> None:
+    assert isinstance(error, errors.NotFound)
+    assert (error.code, error.err_code, error.description) == (404, 0, "")
+    assert "'b'" in str(error)
 
 
 @pytest.mark.parametrize("said", [None, [], {}, {"code": "404", "err_code": None}])

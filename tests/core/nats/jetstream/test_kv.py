@@ -79,6 +79,9 @@ async def test_a_marker_is_no_value(headers: dict[str, str], operation: str) -> 
         with pytest.raises(KeyDeleted) as raised:
             await it.kv.get("a")
         assert raised.value.data() == {
+            "code": 404,
+            "err_code": 0,
+            "description": "",
             "bucket": "b",
             "key": "a",
             "operation": operation,

@@ -34,6 +34,11 @@ def test_the_stream_of_a_bucket() -> None:
     }
 
 
+def test_fields_may_be_given_in_nats_py_s_order() -> None:
+    config = KeyValueConfig("b", "notes", 100, 5)
+    assert config == KeyValueConfig(bucket="b", description="notes", max_value_size=100, history=5)
+
+
 @pytest.mark.parametrize(("ttl", "window"), [(None, 120), (1, 1), (120, 120), (3600, 120)])
 def test_messages_are_not_duplicates_for_longer_than_they_live(
     ttl: float | None, window: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,13 @@ def test_wishes_become_headers() -> None:
     assert own == {"K": ["v", "w"]}
     nothing = publish_headers(None, None, None, {"msg_id": None})  # type: ignore[typeddict-item]
     assert nothing == {}
+
+
+@pytest.mark.parametrize("value", ["one", None])
+def test_an_unknown_wish_is_refused(value: str | None) -> None:
+    wishes: Any = {"message_id": value}
+    with pytest.raises(TypeError, match="unexpected keyword argument 'message_id'"):
+        publish_headers(None, None, None, wishes)
 
 
 def test_the_headers_of_a_message_are_stored_with_all_their_values() -> None:
