@@ -47,7 +47,7 @@ async def test_putting_goes_on_while_leaders_change(tmp_path: Path) -> None:
 
         info = await store.put("a", source())
         assert (info.chunks, info.size) == (64, 64 * CHUNK)
-        assert (await store.get("a")).data == b"".join(pieces)
+        assert (await elected(lambda: store.get("a"))).data == b"".join(pieces)
         assert await elected(lambda: chunks_in(store)) == {subject_of(info): 64}
 
 
