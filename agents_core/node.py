@@ -244,7 +244,9 @@ class Node:
 
     def _forget_tree(self, tree: Tree) -> None:
         """None of it will run again: its ids are free."""
-        cells = tree.cells()
+        cells = tree.cells()  # none, unless its stop was given up, too
+        for cell in cells:
+            cell.kill("nobody supervises it")
         tree.discard()
         for cell in cells:
             self.forget(cell)

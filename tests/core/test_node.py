@@ -304,6 +304,29 @@ async def test_a_spawn_that_is_given_up_while_the_server_is_told_leaves_nothing(
         assert (node.agents(), log) == ([], ["start m", "stop m shutdown"])
 
 
+async def test_a_spawn_that_is_given_up_twice_frees_the_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reluctant(Agent):
+        async def on_stop(self, reason: Any) -> None:
+            stopping.set()
+            await asyncio.get_running_loop().create_future()
+
+    async def flush(_: float = 0) -> None:
+        flushing.set()
+        await asyncio.get_running_loop().create_future()
+
+    flushing, stopping = asyncio.Event(), asyncio.Event()
+    async with connect("local://") as node:
+        monkeypatch.setattr(node.bus, "flush", flush)
+        spawning = asyncio.create_task(node.spawn(Reluctant, "r"))
+        for begun in (flushing, stopping):
+            await begun.wait()
+            spawning.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await spawning
+        monkeypatch.undo()
+        assert await (await node.spawn(Counter, "r")).ask(Add(1)) == 1
+
+
 async def test_more_starts_than_may_wait_for_the_server_are_starts_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

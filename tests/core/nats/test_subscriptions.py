@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from agents_core import nats
+from agents_core import LocalBus, nats
 from agents_core.bus import Status
 from agents_core.errors import PermissionsViolation, SubscriptionRefused
+from agents_core.nats.subscription import Subscription
 from tests.core.nats.scripted import reached, session, until
 
 TEXTS = ["maximum subscriptions exceeded", "Invalid Subject"]
@@ -83,3 +84,20 @@ async def test_draining_takes_one_round_trip_for_all() -> None:
         assert sorted(handled) == [b"a", b"b", b"c"]
         verbs = [command.verb for command in peer.commands if command.verb != "SUB"]
         assert verbs == ["UNSUB", "UNSUB", "UNSUB", "PING", "PING"]
+
+
+async def test_a_subscribe_that_is_given_up_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def begin(subscription: Subscription) -> None:
+        await at_once(subscription)
+        await asyncio.get_running_loop().create_future()
+
+    bus = LocalBus()
+    at_once = bus._subscriptions._begin
+    monkeypatch.setattr(bus._subscriptions, "_begin", begin)
+    subscribing = asyncio.create_task(bus.subscribe("a"))
+    await until(lambda: bus._subscriptions)
+    subscribing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await subscribing
+    assert not bus._subscriptions
+    await bus.close()
