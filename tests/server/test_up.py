@@ -127,7 +127,7 @@ def test_a_terminal_that_is_closed_ends_everything(tmp_path: Path) -> None:
     )
     try:
         said = b""
-        while b"open http://" not in said:
+        while b"open http://" not in said or not said.endswith(b"\n"):  # it has written its line
             said += os.read(terminal, 1000)
         children = app.children()
         assert len(children) == 1
