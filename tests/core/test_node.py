@@ -99,6 +99,9 @@ async def test_bad_specifications_are_refused() -> None:
             await node.spawn(Counter, "c", restart="sometimes")  # type: ignore[arg-type]
         with pytest.raises(InvalidSpec):
             await node.spawn(int, "c")  # type: ignore[type-var, arg-type]
+        for wrong in (Child(Counter, "c"), [Child(Counter, "c")]):
+            with pytest.raises(InvalidSpec, match="is no Supervisor"):
+                await node.supervise(wrong)  # type: ignore[arg-type]
 
 
 async def test_names_and_roots_are_checked() -> None:
