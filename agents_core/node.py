@@ -508,6 +508,9 @@ class Node:
         self._announcer.stop()
         self._announce(left=True)
 
+    def __repr__(self) -> str:
+        return f"Node({self.name!r}, {self.bus!r})"
+
     async def __aenter__(self) -> Self:
         return self
 

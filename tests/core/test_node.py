@@ -112,6 +112,11 @@ async def test_names_and_roots_are_checked() -> None:
         Node(LocalBus(), root="a..b")
 
 
+async def test_what_is_printed_says_which_node_it_is() -> None:
+    async with connect("local://room", name="one") as node:
+        assert repr(node) == "Node('one', LocalBus('local://room', connected))"
+
+
 async def test_state_is_kept_where_the_child_says(monkeypatch: pytest.MonkeyPatch) -> None:
     opened, backend = [], InMemoryBackend()
 
