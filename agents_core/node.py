@@ -21,6 +21,7 @@ from agents_core.errors import (
     AskTimeout,
     ConnectionClosed,
     InvalidMessage,
+    InvalidSpec,
     NotConnected,
     OutboundBufferFull,
     RequestTimeout,
@@ -197,9 +198,12 @@ class Node:
 
         Raises:
             AgentExists: this node hosts an agent of the same id already; nothing was started.
+            InvalidSpec: it is no supervisor.
             RemoteError: an agent could not start; those before it were stopped again.
             ConnectionClosed: the node is closed.
         """
+        if not isinstance(spec, Supervisor):
+            raise InvalidSpec(f"{spec!r} is no Supervisor: write Supervisor([…]), or use spawn")
         if self._leaving:
             raise ConnectionClosed(self.bus.url)
         tree = Tree(self, spec)
@@ -503,6 +507,9 @@ class Node:
     def _say_good_bye(self) -> None:
         self._announcer.stop()
         self._announce(left=True)
+
+    def __repr__(self) -> str:
+        return f"Node({self.name!r}, {self.bus!r})"
 
     async def __aenter__(self) -> Self:
         return self

@@ -17,14 +17,18 @@ CANCELLED_MAX = 64
 """Cancelled entries kept before the heap is rebuilt, if they are also more than half of it."""
 
 
-def check_seconds(seconds: float) -> None:
+def check_seconds(seconds: float, name: str = "") -> None:
     """Refuse what is no number, None and NaN included: no deadline would ever come after it.
+
+    Args:
+        seconds: what is to be one.
+        name: of the option that has it, if it is one.
 
     Raises:
         ValueError: it is none.
     """
     if not isinstance(seconds, int | float) or isnan(seconds):
-        raise ValueError(f"{seconds!r} is not a number of seconds")
+        raise ValueError(f"{name and name + ': '}{seconds!r} is not a number of seconds")
 
 
 def within(seconds: float | None) -> asyncio.Timeout:

@@ -51,6 +51,9 @@ class BaseBus(Bus):
         self._requests = Requests(self, self._inbox, self._timers, self._listen)
         self._draining: asyncio.Task[None] | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r}, {self.status})"
+
     @property
     def status(self) -> Status:
         """Where the connection is in its life."""

@@ -99,6 +99,9 @@ async def test_bad_specifications_are_refused() -> None:
             await node.spawn(Counter, "c", restart="sometimes")  # type: ignore[arg-type]
         with pytest.raises(InvalidSpec):
             await node.spawn(int, "c")  # type: ignore[type-var, arg-type]
+        for wrong in (Child(Counter, "c"), [Child(Counter, "c")]):
+            with pytest.raises(InvalidSpec, match="is no Supervisor"):
+                await node.supervise(wrong)  # type: ignore[arg-type]
 
 
 async def test_names_and_roots_are_checked() -> None:
@@ -107,6 +110,11 @@ async def test_names_and_roots_are_checked() -> None:
             Node(LocalBus(), **options)
     with pytest.raises(InvalidSubject):
         Node(LocalBus(), root="a..b")
+
+
+async def test_what_is_printed_says_which_node_it_is() -> None:
+    async with connect("local://room", name="one") as node:
+        assert repr(node) == "Node('one', LocalBus('local://room', connected))"
 
 
 async def test_state_is_kept_where_the_child_says(monkeypatch: pytest.MonkeyPatch) -> None:
