@@ -320,7 +320,9 @@ class Consume:
 
     def _report(self, error: Exception) -> None:
         if self._error_cb is None:
-            _log.warning("consumer %s of %s: %s", self._consumer, self._stream, error)
+            trace = None if isinstance(error, AgentsError) else error  # of a callback
+            words = "consumer %s of %s: %s"
+            _log.warning(words, self._consumer, self._stream, error, exc_info=trace)
         else:
             self._callbacks.call(self._error_cb, error)
 

@@ -463,3 +463,17 @@ async def test_errors_are_logged_unless_somebody_listens(
                 server.say(await server.pull(), 409, "Leadership Change")
                 await server.pull()
     assert "consumer c of s: Leadership Change" in caplog.text
+
+
+async def test_the_log_tells_where_a_callback_raised(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: JSMsg) -> None:
+        raise ValueError("in the callback")
+
+    async with jetstream() as (js, server):
+        messages = Consume(js, "s", "c", FLOW, PullOptions(), Pins(), fail)
+        async with await messages.open():
+            server.deliver(await server.pull(), 1, b"1")
+            await settle(js.bus)
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert (record.exc_info[0], "in the callback" in record.getMessage()) == (ValueError, True)
