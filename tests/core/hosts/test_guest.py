@@ -193,7 +193,7 @@ async def test_it_keeps_a_module_s_text_until_it_is_imported() -> None:
     await parent.end()
 
 
-@pytest.mark.parametrize("name", [MAIN, f"made_{unique(6)}"])
+@pytest.mark.parametrize("name", [MAIN, "made_without_a_guard"])
 async def test_the_script_that_was_started_may_have_no_guard(name: str) -> None:
     parent = Parent()
     parent.channel.post("module", name, False, payload=b"raise RuntimeError('again')")
