@@ -21,12 +21,14 @@ pytestmark = pytest.mark.nats
 Opener: TypeAlias = "Callable[[NatsServer, str], Awaitable[Bus]]"
 
 PASSWORD = "p"
-RULES = """
+RULES = r"""
 authorization { users: [
   { user: all, password: p }
   { user: asks-not, password: p, permissions: { publish: { deny: "$JS.API.CONSUMER.MSG.NEXT.>" } } }
   { user: hears-not, password: p, permissions: { subscribe: { deny: "_INBOX.>" } } }
   { user: writes-not, password: p, permissions: { publish: { deny: "s.>" } } }
+  { user: quotes-not, password: p, permissions: {
+    publish: { deny: "a\"b\\c" }, subscribe: { deny: "a\"b\\c" } } }
   { user: own-inbox, password: p, permissions: { subscribe: "_INBOX_own.>" } }
 ] }
 """
@@ -157,3 +159,15 @@ async def test_all_answers_come_under_the_prefix_of_ones_own(
         for read in (*READERS, several):
             assert await read(js) == b"1"
         assert (await (await js.publish_async("s.a"))).stream == "S"
+
+
+@over_both
+async def test_subjects_that_the_server_writes_in_another_way(
+    connect: Opener, server: NatsServer
+) -> None:
+    bus, subject = await connect(server, "quotes-not"), 'a"b\\c'
+    with pytest.raises(PermissionsViolation):
+        await (await bus.subscribe(subject)).next_msg(20)
+    with pytest.raises(PermissionsViolation):
+        await bus.request(subject, timeout=20)
+    await bus.close()
