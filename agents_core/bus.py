@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 if TYPE_CHECKING:
     import asyncio
 
-    from agents_core.errors import AgentsError
+    from agents_core.errors import AgentsError, ServerError
     from agents_core.nats.headers import HeadersLike
     from agents_core.nats.msg import Msg
 
@@ -133,6 +133,11 @@ class Subscription(Protocol):
     @property
     def ended(self) -> bool:
         """No more messages will arrive; some may still be pending."""
+        ...
+
+    @property
+    def error(self) -> AgentsError | None:
+        """Why it has ended, unless that was asked for."""
         ...
 
     def end(self, error: AgentsError | None = None) -> None:
@@ -317,6 +322,14 @@ class Bus(Protocol):
 
     def on_status(self, listener: Callable[[Status], None]) -> Callable[[], None]:
         """Call `listener` at each change of status, until the returned function is called."""
+        ...
+
+    def on_refusal(self, listener: Callable[[ServerError, str], None]) -> Callable[[], None]:
+        """Call `listener` at each refusal of the server, until the returned function is called.
+
+        With the error, and the subject that may not be published to; that is empty if it was a
+        subscription, which has ended by then.
+        """
         ...
 
     async def suspend(self) -> None:

@@ -15,8 +15,14 @@ from agents_core.bus import (
     Stats,
     Status,
 )
-from agents_core.errors import ConnectionClosed
+from agents_core.errors import (
+    ConnectionClosed,
+    PermissionsViolation,
+    ServerError,
+    SubscriptionRefused,
+)
 from agents_core.ids import unique
+from agents_core.listeners import Listeners
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.msg import Msg
 from agents_core.nats.requests import Requests
@@ -49,6 +55,7 @@ class BaseBus(Bus):
         self._inbox = f"{inbox_prefix}.{unique()}"
         check_subject(self._inbox)
         self._requests = Requests(self, self._inbox, self._timers, self._listen)
+        self._refusals: Listeners[[ServerError, str]] = Listeners()
         self._draining: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -72,6 +79,21 @@ class BaseBus(Bus):
     def on_status(self, listener: Callable[[Status], None]) -> Callable[[], None]:
         """Call `listener` at each change of status, until the returned function is called."""
         return self._status.listen(listener)
+
+    def on_refusal(self, listener: Callable[[ServerError, str], None]) -> Callable[[], None]:
+        """See `Bus.on_refusal`."""
+        return self._refusals.add(listener)
+
+    def _refused(self, error: PermissionsViolation | SubscriptionRefused) -> None:
+        """Tell who waits for what can't come, now that the server has refused something."""
+        subject = ""
+        if isinstance(error, PermissionsViolation) and error.operation == "publish":
+            subject = error.subject
+            self._requests.fail_subject(subject, error)
+        else:
+            self._subscriptions.refuse(error)
+            self._requests.check(error)
+        self._refusals.call(error, subject)
 
     async def subscribe(
         self,

@@ -218,11 +218,8 @@ class Client(BaseBus):
         """
         self._stats.errors_received += 1
         error = faults.classify(text)
-        if isinstance(error, PermissionsViolation) and error.operation == "publish":
-            self._requests.fail_subject(error.subject, error)
-        elif isinstance(error, PermissionsViolation | SubscriptionRefused):
-            self._subscriptions.refuse(error)
-            self._requests.check(error)
+        if isinstance(error, PermissionsViolation | SubscriptionRefused):
+            self._refused(error)
         self._report(error)
 
     # -- publishing

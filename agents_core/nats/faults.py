@@ -11,12 +11,15 @@ from agents_core.errors import (
     SubscriptionRefused,
 )
 
+_QUOTED = r"\"((?:[^\"\\]|\\.)*)\""
 _PERMISSION = re.compile(
-    r"permissions violation for (publish|subscription) (?:to|with reply of) \"([^\"]*)\"",
+    r"permissions violation for (publish|subscription) (?:to|with reply of) " + _QUOTED,
     re.IGNORECASE,
 )
-_QUEUE = re.compile(r"using queue \"([^\"]+)\"")
-_SID = re.compile(r"\(sid \"([^\"]+)\"\)")
+_QUEUE = re.compile(f"using queue {_QUOTED}")
+_SID = re.compile(rf"\(sid {_QUOTED}\)")
+_ESCAPED = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4}|.)")
+_LETTERS = dict(zip("abfnrtv", "\a\b\f\n\r\t\v", strict=True))
 _AUTHORIZATION = (
     "authorization violation",
     "authentication expired",
@@ -34,7 +37,9 @@ def classify(text: str) -> ServerError:
     if found := _PERMISSION.search(text):
         queue, sid = _QUEUE.search(text), _SID.search(text)
         names = queue[1] if queue else "", sid[1] if sid else ""
-        return PermissionsViolation(text, found[1].lower(), found[2], *names)
+        return PermissionsViolation(
+            text, found[1].lower(), _unquoted(found[2]), *map(_unquoted, names)
+        )
     if _says(text, _REFUSED):
         return SubscriptionRefused(text)
     if _says(text, _AUTHORIZATION):
@@ -49,6 +54,19 @@ def may_close(error: ServerError) -> bool:
     """
     stays = isinstance(error, PermissionsViolation | SubscriptionRefused)
     return not stays and not _says(error.text, _HARMLESS)
+
+
+def _unquoted(text: str) -> str:
+    """What the server has quoted as Go does (`%q`)."""
+    return _ESCAPED.sub(_character, text)
+
+
+def _character(escaped: re.Match[str]) -> str:
+    code = escaped[1]
+    if len(code) == 1:
+        return _LETTERS.get(code, code)
+    number = int(code[1:], 16)
+    return chr(number if len(code) > 3 or number < 0x80 else 0xDC00 + number)  # a byte, not UTF-8
 
 
 def _says(text: str, phrases: tuple[str, ...]) -> bool:

@@ -44,7 +44,8 @@ class Link:
         callbacks: calls the user's.
         outbox: what is to be done with the session; waits while there is none.
         subscriptions: made known to each new server.
-        requests: who waits for a reply is told of a loss, and of a refusal.
+        requests: who waits for a reply is told of a loss.
+        on_refused: told what the server refuses.
         on_error: told what no call can raise.
         on_end: called when there is no server to come back to.
 
@@ -65,6 +66,7 @@ class Link:
         outbox: Outbox,
         subscriptions: NatsPySubscriptions,
         requests: Requests,
+        on_refused: Callable[[PermissionsViolation | SubscriptionRefused], None],
         on_error: Callable[[Exception], None],
         on_end: Callable[[], Awaitable[None]],
     ) -> None:
@@ -75,7 +77,7 @@ class Link:
         self._status, self._stats = status, stats
         self._timers, self._callbacks = timers, callbacks
         self._outbox, self._subscriptions, self._requests = outbox, subscriptions, requests
-        self._on_error, self._on_end = on_error, on_end
+        self._on_refused, self._on_error, self._on_end = on_refused, on_error, on_end
         self._keep_alive: KeepAlive | None = None
         self._barriers: set[asyncio.Future[None]] = set()
         self._under_way: asyncio.Task[None] | None = None  # to another server
@@ -148,15 +150,8 @@ class Link:
     def _failed(self, error: AgentsError) -> None:
         if isinstance(error, PermissionsViolation):
             self._stats.errors_received += 1
-            if error.operation == "publish":
-                self._requests.fail_subject(error.subject, error)
-            else:
-                self._refused(error)
+            self._on_refused(error)
         self._on_error(error)
-
-    def _refused(self, error: PermissionsViolation | SubscriptionRefused) -> None:
-        self._subscriptions.refuse(error)
-        self._requests.check(error)
 
     # -- losing and coming back
 
@@ -171,7 +166,7 @@ class Link:
         if isinstance(error, AuthorizationError):
             self.connector.refused(session.server, error)
         if isinstance(error, SubscriptionRefused):
-            self._refused(error)
+            self._on_refused(error)
         if self._can_return:
             self._come_back()
         elif self._status.is_live:  # else it is about to end by itself

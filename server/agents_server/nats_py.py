@@ -60,6 +60,7 @@ class NatsPyBus(BaseBus):
             outbox=self._outbox,
             subscriptions=self._subscriptions,
             requests=self._requests,
+            on_refused=self._refused,
             on_error=self._report,
             on_end=self.close,
         )

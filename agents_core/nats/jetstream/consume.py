@@ -81,7 +81,7 @@ class Consume:
         self._reply = f"{self._inbox}.0"
         self._generation = 0  # of requests that count, the last token of their reply subject
         self._subscription: Subscription | None = None
-        self._unlisten: Callable[[], object] = lambda: None
+        self._listening: list[Callable[[], object]] = []
         self._asked = 0  # what the server still owes, in the unit of the flow
         self._held = 0  # what has arrived and was not taken, in the same unit
         self._all_asked = False  # the last request was for all that may be, and nothing has come
@@ -106,10 +106,15 @@ class Consume:
     async def open(self) -> Self:
         """Subscribe to the reply subject and ask for the first messages."""
         self._subscription = await self._bus.subscribe(f"{self._inbox}.*", cb=self._arrive)
-        self._unlisten = self._bus.on_status(self._on_status_of_bus)
+        self._listening = [
+            self._bus.on_status(self._on_status_of_bus),
+            self._bus.on_refusal(self._on_refusal),
+        ]
         self._tick_timer = self._js.timers.after(self._flow.heartbeat, self._tick)
         self._delivery.start()
         self._ask()
+        if self._subscription.error is not None:  # refused meanwhile
+            self._end(self._subscription.error)
         return self
 
     def __aiter__(self) -> AsyncIterator[JSMsg]:
@@ -227,16 +232,19 @@ class Consume:
         room = self._flow.limit - self._asked - self._held
         if self._paused or room <= 0 or self._bus.status is not Status.CONNECTED:
             return
-        subject = f"{self._js.prefix}.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
         try:
             self._bus.publish(
-                subject, self._flow.body(room, self._options, self._pins), self._reply
+                self._next, self._flow.body(room, self._options, self._pins), self._reply
             )
         except AgentsError as error:
             self._pause(error)
             return
         self._asked += room
         self._all_asked = room == self._flow.limit
+
+    @property
+    def _next(self) -> str:
+        return f"{self._js.prefix}.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
 
     def _forget_requests(self) -> None:
         """Whatever was asked for does not count any more, nor what the server says about it."""
@@ -318,6 +326,12 @@ class Consume:
         elif status is Status.CLOSED:
             self.stop()
 
+    def _on_refusal(self, error: AgentsError, subject: str) -> None:
+        """This user may not ask, or not hear the answer."""
+        assert self._subscription is not None
+        if subject == self._next or self._subscription.ended:
+            self._end(error)
+
     def _report(self, error: Exception) -> None:
         if self._error_cb is None:
             trace = None if isinstance(error, AgentsError) else error  # of a callback
@@ -327,6 +341,10 @@ class Consume:
             self._callbacks.call(self._error_cb, error)
 
     # -- ending
+
+    def _unlisten(self) -> None:
+        for forget in self._listening:
+            forget()
 
     def _end(self, error: AgentsError | None = None) -> None:
         self._paused = True

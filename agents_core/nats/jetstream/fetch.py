@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agents_core.bus import Status, Subscription
-from agents_core.errors import ConnectionClosed, NotConnected, RequestTimeout
+from agents_core.errors import AgentsError, ConnectionClosed, NotConnected, RequestTimeout
 from agents_core.nats import backoff
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
 from agents_core.nats.jetstream.errors import (
@@ -75,12 +75,13 @@ class Fetcher:
         self._count = 0
         self._reply = ""  # of the request under way
         self._subscription: Subscription | None = None
-        self._unlisten: Callable[[], object] = lambda: None
+        self._listening: list[Callable[[], object]] = []
         self._held: deque[Msg] = deque()
         self._missing = 0  # messages that the fetch under way still lacks
         self._missing_bytes = 0
         self._heard = False
         self._end: tuple[Outcome, APIError] | None = None
+        self._refusal: AgentsError | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     @property
@@ -88,15 +89,24 @@ class Fetcher:
         """Messages that came too late for their fetch."""
         return len(self._held)
 
+    @property
+    def refused(self) -> bool:
+        """Nothing will arrive any more: the server ended the subscription."""
+        return self._subscription is not None and self._subscription.ended
+
     async def open(self) -> None:
         """Subscribe to the reply subject."""
         self._subscription = await self._bus.subscribe(f"{self._inbox}.*", cb=self._arrive)
-        self._unlisten = self._bus.on_status(lambda _: self._wake())
+        self._listening = [
+            self._bus.on_status(lambda _: self._wake()),
+            self._bus.on_refusal(self._on_refusal),
+        ]
 
     def close(self) -> None:
         """Ask no more; a fetch that waits ends with `ConnectionClosed`."""
         assert self._subscription is not None
-        self._unlisten()
+        for forget in self._listening:
+            forget()
         self._subscription.end()
         self._wake()
 
@@ -132,12 +142,12 @@ class Fetcher:
         """
         assert self._subscription is not None
         if self._bus.status is Status.CLOSED or self._subscription.ended:
-            raise ConnectionClosed(self._bus.url)
+            raise self._subscription.error or ConnectionClosed(self._bus.url)
         if want.no_wait and self._bus.status is not Status.CONNECTED:
             raise NotConnected(self._bus.url)
         now = self._js.timers.now
         until, silence = now() + seconds, 2 * want.heartbeat or seconds
-        self._end = None
+        self._end = self._refusal = None
         self._missing, self._missing_bytes = want.batch, want.max_bytes
         self._waiter = asyncio.get_running_loop().create_future()
         try:
@@ -148,6 +158,8 @@ class Fetcher:
                 await asyncio.wait([self._waiter], timeout=min(silence, left))
                 if not self._heard and not self._waiter.done() and left > silence:
                     raise NoHeartbeat(self._consumer, silence)
+            if self._refusal is not None and not self._held:
+                raise self._refusal
             return self._waiter.done()
         finally:
             self._waiter, self._reply = None, ""
@@ -189,6 +201,11 @@ class Fetcher:
         outcome, error = judge(msg.status, msg.description)
         if outcome is not Outcome.ALIVE:
             self._end = outcome, error
+            self._wake()
+
+    def _on_refusal(self, error: AgentsError, subject: str) -> None:
+        if subject == self._next or self.refused:
+            self._refusal = error
             self._wake()
 
     def _wake(self) -> None:

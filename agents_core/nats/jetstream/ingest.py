@@ -125,7 +125,7 @@ class FastIngest:
         self._ended = False
         self._opening = asyncio.Lock()
         self._subscription: Subscription | None = None
-        self._unlisten: Callable[[], object] = lambda: None
+        self._listening: list[Callable[[], object]] = []
         self._timer: Timer | None = None
         self._heard = False  # anything came since the last beat
         self._news = asyncio.Event()
@@ -270,9 +270,14 @@ class FastIngest:
             if self._subscription is not None or self._ended:
                 return
             self._subscription = await self._bus.subscribe(f"{self._inbox}.>", cb=self._take)
-            self._unlisten = self._bus.on_status(self._on_status)
+            self._listening = [
+                self._bus.on_status(self._on_status),
+                self._bus.on_refusal(self._on_refusal),
+            ]
             self._timer = self._timers.after(self._pause, self._beat)
             self._limit = 1  # the first has to be acknowledged before there is a second
+            if self._subscription.error is not None:  # refused meanwhile
+                self._end(self._subscription.error)
 
     async def _drained(self, error: OutboundBufferFull) -> None:
         try:
@@ -424,6 +429,12 @@ class FastIngest:
         elif status is Status.CONNECTED:
             self._probe()
 
+    def _on_refusal(self, error: AgentsError, subject: str) -> None:
+        """This user may not publish there, or not hear what becomes of it."""
+        denied = subject == self._subject and (self._gaps == "fail" or not self._flow)
+        if denied or (self._subscription is not None and self._subscription.ended):
+            self._end(error)
+
     def _lose(self, reason: str) -> None:
         self._end(self._why or BatchLost(self.acked, self._sent, reason))
 
@@ -435,7 +446,8 @@ class FastIngest:
         self._limit = 0
         if self._timer is not None:
             self._timer.cancel()
-        self._unlisten()
+        for forget in self._listening:
+            forget()
         if self._subscription is not None:
             self._subscription.end()
         self._news.set()

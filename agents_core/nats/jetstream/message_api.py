@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
 
@@ -193,12 +194,7 @@ class MessageAPI(API):
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def end(error: AgentsError | None) -> None:
-            if done.done():
-                return
-            if error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
+            _settle(done, error)
 
         def take(msg: Msg) -> None:
             try:
@@ -209,21 +205,36 @@ class MessageAPI(API):
             except AgentsError as error:
                 end(error)
 
+        def refused(error: AgentsError, subject: str) -> None:
+            if subject == target or subscription.ended:
+                end(error)
+
         if self.bus.status is not Status.CONNECTED:
             raise NotConnected(self.bus.url)
         inbox = self.bus.new_inbox()
         subscription = await self.bus.subscribe(inbox, cb=take)
-        unlisten = self.bus.on_status(lambda _: end(NotConnected(self.bus.url)))
-        try:
+        with ExitStack() as ending:
+            ending.callback(subscription.end)
+            ending.callback(self.bus.on_status(lambda _: end(NotConnected(self.bus.url))))
+            ending.callback(self.bus.on_refusal(refused))
+            if subscription.error is not None:  # refused meanwhile
+                end(subscription.error)
             self.bus.publish(target, jsonvalue.dumps(body), inbox)
-            async with asyncio.timeout(seconds):
-                await done
-        except TimeoutError:
-            raise RequestTimeout(target, seconds) from None
-        finally:
-            unlisten()
-            subscription.end()
+            try:
+                async with asyncio.timeout(seconds):
+                    await done
+            except TimeoutError:
+                raise RequestTimeout(target, seconds) from None
         return found
+
+
+def _settle(done: asyncio.Future[None], error: AgentsError | None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
 
 
 def _is_last(msg: Msg, target: str) -> bool:

@@ -7,7 +7,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
-from agents_core.errors import AgentsError, ConnectionClosed, NotConnected
+from agents_core.errors import (
+    AgentsError,
+    ConnectionClosed,
+    NotConnected,
+    PermissionsViolation,
+)
 from agents_core.ids import unique
 from agents_core.nats import backoff
 from agents_core.nats.callbacks import RAISED, failure
@@ -183,7 +188,7 @@ class OrderedConsumer(Consume):
                 break
             except (NotConnected, ConnectionClosed):
                 return  # the next connection begins anew
-            except (StreamNotFound, BadRequest) as error:
+            except (StreamNotFound, BadRequest, PermissionsViolation) as error:
                 self._end(error)
                 return
             except AgentsError as error:

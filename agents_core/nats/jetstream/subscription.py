@@ -75,6 +75,7 @@ class PullSubscription:
             ConsumerNotFound, ConsumerDeleted, ConsumerIsPush: it can't be fetched from.
             BadRequest: the server does not take these arguments.
             PullRefused: the consumer is configured to give less than that.
+            PermissionsViolation: this user may not ask, or not hear the answer.
             ConnectionClosed: the bus was closed, or this subscription.
             NotConnected: with `no_wait`, if there is no connection. Else a lost connection is
                 waited for, and messages are asked for again.
@@ -133,7 +134,7 @@ class PullSubscription:
             return await fetcher.fetch(want)
         finally:
             self._busy.discard(fetcher)
-            if len(self._idle) < FETCHERS_MAX and not self._closed:
+            if len(self._idle) < FETCHERS_MAX and not (self._closed or fetcher.refused):
                 self._idle.append(fetcher)
             else:
                 fetcher.close()

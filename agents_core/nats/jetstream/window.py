@@ -89,7 +89,7 @@ class Window:
             TooManyStalledMsgs: there was no room within `wait_stall` seconds.
             and what `Bus.publish` raises.
         """
-        if self._subscription is None:
+        if self._subscription is None or self._subscription.ended:
             await self._open()
         if self._room or len(self._pending) >= self._limit:
             await self._wait(wait_stall)
@@ -103,9 +103,14 @@ class Window:
 
     async def _open(self) -> None:
         async with self._opening:
-            if self._subscription is None:
+            first = self._subscription is None
+            if self._subscription is None or self._subscription.ended:
                 self._subscription = await self._bus.subscribe(f"{self._inbox}.*", cb=self._reply)
+            if first:
                 self._bus.on_status(self._on_status)
+                self._bus.on_refusal(self._on_refusal)
+            if self._subscription.error is not None:  # refused meanwhile
+                raise self._subscription.error
 
     def _send(
         self, subject: str, payload: bytes, headers: HeadersLike | None
@@ -191,6 +196,13 @@ class Window:
         self._room.wake()
         if not self._pending:
             self._empty.wake_all()
+
+    def _on_refusal(self, error: AgentsError, subject: str) -> None:
+        """This user may not publish there, or not hear what becomes of it."""
+        deaf = self._subscription is not None and self._subscription.ended
+        for token, pending in list(self._pending.items()):
+            if deaf or pending.subject == subject:
+                self._fail(token, error)
 
     def _on_status(self, status: Status) -> None:
         for token, pending in list(self._pending.items()):

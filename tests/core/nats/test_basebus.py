@@ -45,3 +45,19 @@ async def test_what_is_printed_says_where_it_is() -> None:
 async def test_a_prefix_that_can_not_be_in_a_subject_is_refused(prefix: str) -> None:
     with pytest.raises(InvalidSubject):
         nats.Client(Options(servers=["nats://one"], inbox_prefix=prefix))
+
+
+async def test_who_wants_to_hear_of_refusals_does_until_it_does_not() -> None:
+    heard: list[tuple[str, str, bool]] = []
+    async with session(error_cb=None) as (nc, peer, _):
+        refused = await nc.subscribe("a", "q")
+        forget = nc.on_refusal(lambda error, s: heard.append((error.text, s, refused.ended)))
+        publish = 'Permissions Violation for Publish to "b"'
+        subscribe = 'Permissions Violation for Subscription to "a" using queue "q"'
+        for text in (publish, subscribe):
+            peer.error(text)
+        await nc.flush()
+        forget()
+        peer.error(publish)
+        await nc.flush()
+        assert heard == [(publish, "b", False), (subscribe, "", True)]

@@ -43,6 +43,20 @@ def test_about_who_we_are(text: str) -> None:
             "7",
         ),
         (
+            r'Permissions Violation for Subscription to "a\"b\\c" using queue "\"" (sid "7")',
+            "subscription",
+            'a"b\\c',
+            '"',
+            "7",
+        ),
+        (
+            r'Permissions Violation for Publish to "\x7f\xff\u00ad\U000e0001\a\x\U00ffffff"',
+            "publish",
+            "\x7f\udcff\xad\U000e0001\axU00ffffff",
+            "",
+            "",
+        ),
+        (
             'Permissions Violation for Subscription to "a", too many tokens',
             "subscription",
             "a",

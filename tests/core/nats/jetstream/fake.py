@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents_core import jsonvalue
-from agents_core.bus import Status
+from agents_core.bus import Bus, Status
+from agents_core.errors import PermissionsViolation
 from agents_core.ids import unique
 from agents_core.localbus import LocalBus
 from agents_core.nats.jetstream import JetStreamContext
@@ -131,3 +132,21 @@ def set_status(js: JetStreamContext, status: Status) -> None:
     """As if the connection had changed: a local bus has none to lose."""
     assert isinstance(js.bus, LocalBus)
     js.bus._status.set(status)
+
+
+def refuse(bus: Bus, subject: str, operation: str = "publish") -> None:
+    """As if the server had refused that: a local bus allows everything."""
+    assert isinstance(bus, LocalBus)
+    bus._refused(PermissionsViolation("Permissions Violation", operation, subject))
+
+
+def deafen(bus: Bus) -> None:
+    """Have each subscription refused before who subscribes knows of it."""
+    subscribe = bus.subscribe
+
+    async def refused(subject: str, *arguments: Any, **options: Any) -> Any:
+        subscription = await subscribe(subject, *arguments, **options)
+        refuse(bus, subject, "subscription")
+        return subscription
+
+    bus.subscribe = refused  # type: ignore[method-assign]

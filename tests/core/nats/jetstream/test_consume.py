@@ -12,7 +12,12 @@ from typing import Any
 import pytest
 
 from agents_core.bus import Status
-from agents_core.errors import ConnectionClosed, OutboundBufferFull, Unsupported
+from agents_core.errors import (
+    ConnectionClosed,
+    OutboundBufferFull,
+    PermissionsViolation,
+    Unsupported,
+)
 from agents_core.nats.jetstream import Consume, JetStreamContext, JSMsg, consume
 from agents_core.nats.jetstream.errors import (
     APIError,
@@ -34,7 +39,9 @@ from tests.core.nats.jetstream.fake import (
     FLOW,
     NOT_FOUND,
     Server,
+    deafen,
     jetstream,
+    refuse,
     set_status,
     settle,
 )
@@ -305,6 +312,28 @@ async def test_the_server_takes_the_subscription_away() -> None:
         it.messages._subscription.end()
         with pytest.raises(PullRefused, match="ended the subscription"):
             await it.next()
+
+
+@pytest.mark.parametrize("operation", ["publish", "subscription"])
+async def test_who_may_not_ask_or_hear_is_told_so(operation: str) -> None:
+    async with reader() as it:
+        request = await it.server.pull()
+        refuse(it.js.bus, "else")
+        refuse(it.js.bus, "else", "subscription")
+        assert not it.messages.ended
+        inbox = request.reply.rpartition(".")[0]
+        refused = f"{inbox}.*" if operation == "subscription" else "$JS.API.CONSUMER.MSG.NEXT.s.c"
+        refuse(it.js.bus, refused, operation)
+        with pytest.raises(PermissionsViolation):
+            await it.next()
+
+
+async def test_refused_before_it_asks() -> None:
+    async with jetstream() as (js, _):
+        deafen(js.bus)
+        subscription = await js.pull_subscribe_bind("c", "s")
+        with pytest.raises(PermissionsViolation):
+            await (await subscription.consume()).next_msg()
 
 
 async def test_after_a_lost_connection_it_asks_again() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agents_core.bus import Status
-from agents_core.errors import ConnectionClosed, NotConnected
+from agents_core.errors import ConnectionClosed, NotConnected, PermissionsViolation
 from agents_core.nats.jetstream import JSMsg, PullSubscription, fetch
 from agents_core.nats.jetstream.errors import (
     APIError,
@@ -23,7 +23,15 @@ from agents_core.nats.jetstream.errors import (
     NoHeartbeat,
     PullRefused,
 )
-from tests.core.nats.jetstream.fake import CONSUMER, NOT_FOUND, jetstream, set_status, settle
+from tests.core.nats.jetstream.fake import (
+    CONSUMER,
+    NOT_FOUND,
+    deafen,
+    jetstream,
+    refuse,
+    set_status,
+    settle,
+)
 
 SECOND = 1_000_000_000
 UNAVAILABLE = {"error": {"code": 503, "err_code": 10008, "description": "unavailable"}}
@@ -358,3 +366,31 @@ async def test_arguments() -> None:
         ):
             with pytest.raises(InvalidOption):
                 await call
+
+
+async def test_who_may_not_ask_or_hear_is_told_so() -> None:
+    async with jetstream() as (js, server):
+        subscription = await js.pull_subscribe_bind("c", "s")
+        for operation in ("publish", "subscription", "publish"):
+            fetching = start(subscription, timeout=None)
+            request = await server.pull()
+            refuse(js.bus, "else")
+            refuse(js.bus, "else", "subscription")
+            inbox = request.reply.rpartition(".")[0]
+            refused = (
+                f"{inbox}.*" if operation == "subscription" else "$JS.API.CONSUMER.MSG.NEXT.s.c"
+            )
+            refuse(js.bus, refused, operation)
+            with pytest.raises(PermissionsViolation):
+                await fetching
+        fetching = start(subscription)  # it may have been allowed meanwhile
+        server.deliver(await server.pull(), 1, b"1")
+        assert await payloads(fetching) == [b"1"]
+
+
+async def test_refused_before_it_asks() -> None:
+    async with jetstream() as (js, _):
+        deafen(js.bus)
+        subscription = await js.pull_subscribe_bind("c", "s")
+        with pytest.raises(PermissionsViolation):
+            await subscription.fetch(timeout=None)

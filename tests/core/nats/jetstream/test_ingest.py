@@ -11,7 +11,12 @@ import pytest
 
 from agents_core import jsonvalue
 from agents_core.bus import Status
-from agents_core.errors import InvalidSubject, OutboundBufferFull, Unsupported
+from agents_core.errors import (
+    InvalidSubject,
+    OutboundBufferFull,
+    PermissionsViolation,
+    Unsupported,
+)
 from agents_core.localbus import LocalBus
 from agents_core.nats.jetstream import FastIngest, JetStreamContext, ingest
 from agents_core.nats.jetstream.errors import (
@@ -26,7 +31,7 @@ from agents_core.nats.jetstream.errors import (
     WrongLastSequence,
 )
 from agents_core.nats.msg import Msg
-from tests.core.nats.jetstream.fake import set_status, settle
+from tests.core.nats.jetstream.fake import deafen, refuse, set_status, settle
 
 WRONG = {"code": 400, "err_code": 10071, "description": "wrong last sequence: 1"}
 UNKNOWN = {"code": 400, "err_code": 10208, "description": "batch publish ID unknown"}
@@ -269,6 +274,35 @@ async def test_nobody_stores_the_subject() -> None:
         nobody(made)  # later it may be electing its leader
         await settle(made.bus)
         assert await batch.add("a") == 2
+
+
+async def test_who_may_not_publish_or_hear_is_told_so() -> None:
+    async with stream() as made:
+        made.flow = None
+        task = waiting(made.js.fast_ingest(gaps="ok"))
+        await settle(made.bus)
+        refuse(made.bus, "b")
+        refuse(made.bus, "a")
+        with pytest.raises(PermissionsViolation):
+            await task
+        made.flow = 2
+        strict, loose = await begun(made), await begun(made, gaps="ok")
+        inbox = made.asked[-1].reply.split(".1.0.$FI")[0].rsplit(".", 2)[0]
+        refuse(made.bus, "a")
+        with pytest.raises(PermissionsViolation):
+            await strict.commit()
+        assert await loose.add("a") == 2
+        refuse(made.bus, f"{inbox}.>", "subscription")
+        with pytest.raises(PermissionsViolation):
+            await loose.commit()
+
+
+async def test_refused_before_the_first() -> None:
+    async with stream() as made:
+        deafen(made.bus)
+        with pytest.raises(PermissionsViolation):
+            await made.js.fast_ingest().add("a")
+        assert not made.asked
 
 
 def nobody(made: Stream) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agents_core.bus import Status
-from agents_core.errors import NotConnected, RequestTimeout, Unsupported
+from agents_core.errors import NotConnected, PermissionsViolation, RequestTimeout, Unsupported
 from agents_core.localbus import LocalBus
 from agents_core.nats.jetstream import JetStreamContext
 from agents_core.nats.jetstream.errors import (
@@ -20,7 +20,7 @@ from agents_core.nats.jetstream.errors import (
     NoStreamResponse,
     TooManyRequests,
 )
-from tests.core.nats.jetstream.fake import Server, jetstream, set_status
+from tests.core.nats.jetstream.fake import Server, deafen, jetstream, refuse, set_status
 
 WHEN = "2026-01-02T03:04:05Z"
 
@@ -169,6 +169,22 @@ async def test_how_a_batch_can_fail() -> None:
         set_status(js, Status.CONNECTED)
         with pytest.raises(RequestTimeout):
             await js.get_batch("s", 2, timeout=0.001)
+
+
+async def test_who_may_not_ask_or_hear_is_told_so() -> None:
+    async with jetstream() as (js, server):
+        for operation in ("publish", "subscription"):
+            getting = asyncio.create_task(js.get_batch("s", 2))
+            request = await server.expect("DIRECT.GET")
+            refuse(js.bus, "else")
+            refuse(js.bus, "else", "subscription")
+            refused = request.reply if operation == "subscription" else "$JS.API.DIRECT.GET.s"
+            refuse(js.bus, refused, operation)
+            with pytest.raises(PermissionsViolation):
+                await getting
+        deafen(js.bus)
+        with pytest.raises(PermissionsViolation):
+            await js.get_batch("s", 2)
 
 
 async def test_nobody_answers() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agents_core.bus import Status
+from agents_core.errors import PermissionsViolation
 from agents_core.nats.jetstream import (
     ConsumerConfig,
     ConsumerInfo,
@@ -26,7 +27,15 @@ from agents_core.nats.jetstream.errors import (
     SequenceGap,
     StreamNotFound,
 )
-from tests.core.nats.jetstream.fake import CONSUMER, FLOW, Request, Server, jetstream, set_status
+from tests.core.nats.jetstream.fake import (
+    CONSUMER,
+    FLOW,
+    Request,
+    Server,
+    jetstream,
+    refuse,
+    set_status,
+)
 
 NO_STREAM = {"error": {"code": 404, "err_code": 10059, "description": "stream not found"}}
 REFUSED = {"error": {"code": 400, "err_code": 10012, "description": "can't be"}}
@@ -290,6 +299,17 @@ async def test_what_cannot_be_made_good(answer: Any, kind: type[Exception]) -> N
         server.answers["CONSUMER.CREATE"] = answer
         with pytest.raises(kind):
             await js.ordered_consumer("s")
+
+
+async def test_who_may_make_no_consumer_any_more_is_told_so() -> None:
+    async with reader(answer=[info()]) as it:
+        it.server.answers.clear()
+        it.server.say(await it.server.pull(), 409, "Consumer Deleted")
+        request = await it.server.expect("CONSUMER.CREATE")
+        request = await it.server.expect("CONSUMER.CREATE")
+        refuse(it.js.bus, f"$JS.API.{request.operation}")
+        with pytest.raises(PermissionsViolation):
+            await it.next()
 
 
 async def test_a_status_that_a_new_consumer_would_get_too() -> None:

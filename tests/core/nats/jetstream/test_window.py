@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from agents_core.bus import Bus, Status
-from agents_core.errors import ConnectionClosed, OutboundBufferFull, RequestTimeout
+from agents_core.errors import (
+    ConnectionClosed,
+    OutboundBufferFull,
+    PermissionsViolation,
+    RequestTimeout,
+)
 from agents_core.localbus import LocalBus
 from agents_core.nats.jetstream import JetStreamContext, PubAck, window
 from agents_core.nats.jetstream.errors import (
@@ -20,7 +25,7 @@ from agents_core.nats.jetstream.errors import (
     WrongLastSequence,
 )
 from agents_core.nats.msg import Msg
-from tests.core.nats.jetstream.fake import set_status, settle
+from tests.core.nats.jetstream.fake import deafen, refuse, set_status, settle
 
 
 class Stream:
@@ -260,3 +265,30 @@ async def test_the_first_two_share_one_subscription() -> None:
         answering.answer()
         answering.answer()
         await js.publish_async_completed()
+
+
+async def test_who_may_not_publish_or_hear_is_told_so() -> None:
+    async with stream() as (js, answering):
+        one, other = await js.publish_async("a"), await js.publish_async("b")
+        await settle(js.bus)
+        refuse(js.bus, "a")
+        with pytest.raises(PermissionsViolation):
+            await one
+        assert not other.done()
+        inbox = answering.asked.pop().reply.rpartition(".")[0]
+        refuse(js.bus, f"{inbox}.*", "subscription")
+        with pytest.raises(PermissionsViolation):
+            await other
+        again = await js.publish_async("a", b"3")  # it may have been allowed meanwhile
+        await settle(js.bus)
+        answering.answer()
+        assert await again == PubAck("s", 3)
+
+
+async def test_refused_before_it_publishes() -> None:
+    async with stream() as (js, answering):
+        deafen(js.bus)
+        for _ in range(2):
+            with pytest.raises(PermissionsViolation):
+                await js.publish_async("a")
+        assert not answering.asked
