@@ -20,6 +20,8 @@ from tests.browser.served import Served
 
 pytestmark = pytest.mark.nats
 
+WAITS = "navigator.locks.query().then(({ pending }) => pending.length === 1)"
+
 
 @pytest.fixture
 def browser(driven: tuple[Browser, int]) -> Browser:
@@ -243,6 +245,44 @@ def test_a_frozen_tab_gives_up_its_name_and_waits_for_it(browser: Browser, serve
     found = noted(first, 3)
     assert found[2] > 0
     first.wait_for("statuses.at(-1) === 'connected'")
+    first.close()
+
+
+def test_a_tab_that_stands_still_while_it_waits_is_not_given_the_name(
+    browser: Browser, served: Served
+) -> None:
+    first = opened(browser, served, "name=kiosk&awake=false")
+    waiting = browser.open(f"{served.url}page.html?name=kiosk&awake=false")
+    waiting.wait_for("self.runtime && runtime.phase === 'waiting'")
+    first.show()
+    waiting.wait_for("document.visibilityState === 'hidden'")
+    waiting.freeze()
+    third = browser.open(f"{served.url}page.html?name=kiosk&awake=false")
+    third.wait_for("self.runtime && runtime.phase === 'waiting'")
+    first.close()
+    assert running(third) == "kiosk"
+    waiting.thaw()
+    waiting.wait_for(WAITS)
+    third.close()
+    assert running(waiting) == "kiosk"
+    waiting.close()
+
+
+def test_a_tab_that_came_back_and_waits_for_its_name_may_be_frozen(
+    browser: Browser, served: Served
+) -> None:
+    first = opened(browser, served, "name=kiosk&awake=false")
+    first.send("Page.navigate", url=f"{served.url}favicon.svg")
+    second = opened(browser, served, "name=kiosk&awake=false")
+    first.evaluate("history.back()")
+    running(first)
+    first.wait_for(WAITS)
+    second.show()
+    first.wait_for("document.visibilityState === 'hidden'")
+    first.freeze()
+    first.thaw()
+    second.close()
+    first.wait_for("statuses.at(-1) === 'connected'", seconds=20)
     first.close()
 
 
