@@ -20,6 +20,19 @@ from tests.browser.served import Served
 
 pytestmark = pytest.mark.nats
 
+BUSY = """
+from asyncio import sleep
+from agents_core import Agent, on
+
+class Busy(Agent):
+    @on("wait")
+    async def wait(self):
+        await self.ctx.publish("begun", True)
+        await sleep(3600)
+
+    def on_suspend(self, why):
+        pass
+"""
 WAITS = "navigator.locks.query().then(({ pending }) => pending.length === 1)"
 
 
@@ -87,6 +100,37 @@ def test_a_frozen_tab_has_left_and_comes_back(
         hidden, frozen, slept = found["entries"]
         assert (hidden, frozen) == ("hidden", "frozen")
         assert slept > 0
+
+    outside(own_nats_server, through)
+    other.close()
+    tab.close()
+
+
+def test_a_frozen_tab_has_left_although_a_handler_is_at_work(
+    browser: Browser, served: Served, own_nats_server: NatsServer
+) -> None:
+    tab = opened(browser, served, "awake=false")
+    name = running(tab)
+    tab.evaluate(
+        f"""(async () => {{
+          await runtime.subscribe("begun", () => {{ self.begun = true; }});
+          await runtime.define("busy", `{BUSY}`);
+          await (await runtime.spawn("busy:Busy", "busy")).tell("wait");
+        }})()"""
+    )
+    tab.wait_for("self.begun")
+    other = in_front(browser, served)
+    noted(tab, 1)
+
+    async def through(node: Node) -> None:
+        await known(node, name, there=True)
+        tab.wait_for(f"Date.now() > {time.time() * 1000 + 1500}")  # that it is hidden was told
+        tab.freeze()
+        await known(node, name, there=False)
+        with pytest.raises(AgentNotFound):
+            await node.agent("busy").ask("wait", timeout=60)
+        tab.thaw()
+        await known(node, name, there=True)
 
     outside(own_nats_server, through)
     other.close()
