@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from math import inf
 from typing import Any, Self
 
 from agents_core import jsonvalue, platform
@@ -402,18 +403,19 @@ class Node:
 
     # -- standing still
 
-    async def suspend(self, why: str, *, leave: bool = False) -> None:
+    async def suspend(self, why: str, *, leave: bool = False, within: float = inf) -> None:
         """Tell the agents that they may stop running at any moment, by `Agent.on_suspend`.
 
-        Returns when they have done what they wanted to, or after `HOOKS_S`.
+        Returns when they have done what they wanted to, or after `within`, or `HOOKS_S` if less.
 
         Args:
             why: see there.
             leave: also say good-bye to the other nodes and leave the server, as nothing will run
                 here for a while. Who sends something to an agent of this node is told at once that
                 it is not there, instead of waiting for an answer.
+            within: seconds that the agents have; what takes longer must not keep this node here.
         """
-        await self._hooks("on_suspend", why)
+        await self._hooks("on_suspend", why, within)
         if leave and not self._leaving:
             self.router.leave()  # before others hear of it, and still send something here
             self._say_good_bye()
@@ -433,15 +435,16 @@ class Node:
                 await self.router.listen(cell)
         await self.bus.resume()
         self.changed()
-        await self._hooks("on_resume", slept)
+        await self._hooks("on_resume", slept, inf)
 
-    async def _hooks(self, name: str, argument: object) -> None:
+    async def _hooks(self, name: str, argument: object, within: float) -> None:
         calls = {cell.hook(name, argument): cell.id for cell in self.router.cells.values()}
         if not calls:
             return
-        done, late = await asyncio.wait(calls, timeout=HOOKS_S)
+        seconds = min(within, HOOKS_S)
+        done, late = await asyncio.wait(calls, timeout=seconds)
         for call in late:
-            _log.warning("%s: %s takes longer than %s s", calls[call], name, HOOKS_S)
+            _log.warning("%s: %s takes longer than %s s", calls[call], name, seconds)
             call.cancel()
         for call in done:
             call.exception()  # that of a host which is lost; its agents know

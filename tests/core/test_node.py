@@ -516,6 +516,24 @@ async def test_who_comes_while_a_node_is_away_does_not_see_it() -> None:
             await until(lambda: len(late.nodes()) == 3)
 
 
+async def test_a_node_does_not_wait_for_its_agents_longer_than_it_may() -> None:
+    class Busy(Counter):
+        async def on_suspend(self, why: str) -> None:
+            told.append(why)
+
+    told: list[str] = []
+    connecting, meeting = pair()
+    async with connecting as one, meeting as other:
+        busy = await one.spawn(Busy, "b")
+        busy.tell("hang")
+        await until(lambda: one.router.cells["b"]._runner.task)
+        await one.suspend("frozen", leave=True, within=0)
+        with pytest.raises(AgentNotFound):
+            await other.agent("b").ask(Add(1), timeout=60)
+        await busy.kill()
+        assert told == []
+
+
 async def test_who_hears_that_a_node_has_left_reaches_nobody_there() -> None:
     connecting, meeting = pair()
     async with connecting as one, meeting as other:
