@@ -65,3 +65,18 @@ async def test_what_needs_no_package_works_without(nats_server: NatsServer, tmp_
         f"ws://, without websockets, {instead}",
         f"a node over TCP, without nats-py, {instead}",
     ]
+
+
+async def test_the_command_says_what_it_lacks() -> None:
+    source = "import runpy, sys; sys.modules['starlette'] = None; sys.argv[1:] = ['--help']; "
+    source += "runpy.run_module('agents_server', run_name='__main__')"
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", source],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    missing = "agents: starlette is missing: pip install 'agents-core[server]'\n"
+    assert (done.returncode, done.stderr) == (1, missing)
