@@ -432,8 +432,7 @@ async def is_over_when_closed(one: Bus, other: Bus) -> None:
 async def has_plain_listeners(one: Bus, _: Bus) -> None:
     """Nobody would await an async one."""
 
-    async def late(status: Status) -> None:
-        pass
+    async def late(status: Status) -> None: ...
 
     wrong: Any
     for wrong in (late, None):
