@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agents_core.bus import Status
-from agents_core.errors import ConnectionClosed, OutboundBufferFull, Unsupported
+from agents_core.errors import OutboundBufferFull, SubscriptionEnded, Unsupported
 from agents_core.nats.jetstream import Consume, JetStreamContext, JSMsg, consume
 from agents_core.nats.jetstream.errors import (
     APIError,
@@ -119,7 +119,7 @@ async def test_the_next_message_or_why_there_is_none() -> None:
         it.server.deliver(request, 2, b"2")
         assert (await waiting).data == b"2"
         it.messages.stop()
-        with pytest.raises(ConnectionClosed):
+        with pytest.raises(SubscriptionEnded, match="'c' has ended"):
             await it.messages.next_msg()
 
 
