@@ -125,6 +125,7 @@ class Node:
             await self.bus.subscribe(f"{self.root}.{subject}", cb=callback)
         await NodeService(self).start()
         self._announcer.start()
+        _log.info("%s: %s", self.bus.url, self.bus.status)  # who waits in vain sees what for
         self.bus.on_status(self._on_status)
         self._hello()
 

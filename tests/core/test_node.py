@@ -112,6 +112,12 @@ async def test_names_and_roots_are_checked() -> None:
         Node(LocalBus(), root="a..b")
 
 
+async def test_the_log_tells_whether_there_is_a_server(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "agents_core")
+    async with connect("local://room"):
+        assert caplog.messages == ["local://room: connected"]
+
+
 async def test_what_is_printed_says_which_node_it_is() -> None:
     async with connect("local://room", name="one") as node:
         assert repr(node) == "Node('one', LocalBus('local://room', connected))"

@@ -13,9 +13,9 @@ import pytest
 
 from agents_core.bus import Status
 from agents_core.errors import (
-    ConnectionClosed,
     OutboundBufferFull,
     PermissionsViolation,
+    SubscriptionEnded,
     Unsupported,
 )
 from agents_core.nats.jetstream import Consume, JetStreamContext, JSMsg, consume
@@ -126,7 +126,7 @@ async def test_the_next_message_or_why_there_is_none() -> None:
         it.server.deliver(request, 2, b"2")
         assert (await waiting).data == b"2"
         it.messages.stop()
-        with pytest.raises(ConnectionClosed):
+        with pytest.raises(SubscriptionEnded, match="'c' has ended"):
             await it.messages.next_msg()
 
 
