@@ -85,7 +85,7 @@ class Login:
                 raise InvalidCredentials(f"signer gives {type(signature).__name__}, not bytes")
             fields["sig"] = urlsafe_b64encode(signature).decode().rstrip("=")
             if "jwt" not in fields:
-                fields["nkey"] = self.signer.public_key
+                fields["nkey"] = _decoded("signer", self.signer.public_key)
         return fields
 
 
@@ -110,7 +110,7 @@ class Identity:
             `Authorization`. Not in a browser, which sends its cookies by itself.
 
     Raises:
-        InvalidCredentials: two of them say which key signs.
+        InvalidCredentials: two of them say which key signs, or one can't.
     """
 
     user: Secret | None = field(default=None, repr=False)
@@ -136,6 +136,8 @@ class Identity:
             raise InvalidCredentials("user_credentials and user_jwt_cb both give a JWT; give one")
         if self.signature_cb and not self.user_jwt_cb:
             raise InvalidCredentials("signature_cb needs user_jwt_cb; for an NKey give signer")
+        if self.signer and not hasattr(self.signer, "sign"):
+            raise InvalidCredentials("signer can't sign; for a seed give nkeys_seed_str")
 
     async def login(self, url: SplitResult) -> Login:
         """Evaluate everything for one connection to that server.
@@ -202,7 +204,7 @@ async def _text(name: str, option: Any, *args: object) -> str:
 def _decoded(name: str, value: object) -> str:
     if isinstance(value, bytes | bytearray):
         try:
-            return value.decode()
+            return value.decode("utf-8-sig")  # some editors begin a file with a mark
         except UnicodeDecodeError:
             raise InvalidCredentials(f"{name} is not UTF-8") from None
     if isinstance(value, str | UserString):

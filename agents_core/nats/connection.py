@@ -89,6 +89,7 @@ class Connection(asyncio.Protocol):
             self._transport = await dialer.dial(url, self, tls, login.headers)
             await self._greeting
             if tls.upgrades(url, self.protocol.info):
+                self.protocol.begin_anew()
                 self._transport = await dialer.start_tls(self._transport, self, url, tls)
             answer = await login.answer(self.protocol.nonce)
             secure = {"tls_required": self._secure()}

@@ -54,6 +54,7 @@ class Protocol:
     def __init__(self, bus: Bus) -> None:
         self.info: dict[str, Any] = {}
         self.max_payload = MAX_PAYLOAD_DEFAULT
+        self._bus = bus
         self._parser = Parser(bus)
         self.frames = Frames(bus.stats)
         self._pongs: list[bytes] = []
@@ -63,6 +64,10 @@ class Protocol:
         """What the server wants to have signed; empty if it knows no keys."""
         value = self.info.get("nonce")
         return value if isinstance(value, str) else ""
+
+    def begin_anew(self) -> None:
+        """Forget what has begun to arrive: TLS begins, and it came in the clear, from anybody."""
+        self._parser = Parser(self._bus)
 
     def receive_data(self, data: bytes, arrival: Arrival) -> None:
         """Take what came; add the messages and events that it completes.

@@ -12,7 +12,7 @@ from agents_core.errors import Unsupported
 
 LEVELS = ("debug", "info", "warning", "error")
 
-_CREDENTIALS = re.compile(r"(\w+://)[^/\s@]+@")
+_CREDENTIALS = re.compile(r"(\w+://)[^/\s]+@")
 
 
 def redacted(text: str) -> str:

@@ -48,7 +48,7 @@ async def start_tls(
         upgraded = await asyncio.get_running_loop().start_tls(
             transport, protocol, context_of(tls), server_hostname=tls.hostname or url.hostname
         )
-    except (OSError, ssl.SSLError) as error:
+    except (OSError, ValueError) as error:  # as above
         raise TransportError(public(url), reason(error)) from error
     if upgraded is None:
         raise TransportError(public(url), "the connection was lost during the TLS handshake")

@@ -123,6 +123,9 @@ async def test_a_certificate_for_another_host(
             await works(await connect(url, tls=trusting, tls_hostname="nats.example"))
             with pytest.raises(TransportError, match=r"not valid for 'b\.example'"):
                 await connect(url, tls=trusting, tls_hostname="b.example")
+        for url, connect in ways(running)[:4]:
+            with pytest.raises(TransportError):
+                await connect(url, tls=trusting, tls_hostname=".no-name")
 
 
 async def test_a_certificate_that_has_expired(

@@ -105,11 +105,19 @@ async def test_a_key_that_is_elsewhere(signer: Any) -> None:
     assert fields.keys() == {"jwt", "sig", "auth_token"}
 
 
+async def test_a_signer_whose_public_key_is_bytes() -> None:
+    """As that of the `nkeys` package is."""
+    signer = Plain()
+    signer.public_key = b"UPLAIN"  # type: ignore[assignment]
+    assert (await answer(signer=signer))["nkey"] == "UPLAIN"
+
+
 CONTENTS = [
     CREDS.encode(),
     bytearray(CREDS.encode()),
     CREDS,
     CREDS.replace("\n", "\r\n").encode(),
+    CREDS.encode("utf-8-sig"),
     nats.RawCredentials(CREDS),
     UserString(CREDS),  # as nats-py's own class is
     lambda: CREDS,
@@ -335,6 +343,7 @@ async def test_a_header_that_can_not_be_sent() -> None:
         {"user_credentials": "file", "user_jwt_cb": lambda: JWT},
         {"user_jwt_cb": lambda: JWT, "signature_cb": boom, "nkeys_seed": "file"},
         {"signature_cb": boom},
+        {"signer": SEED},
     ],
 )
 def test_options_that_contradict_one_another(options: dict[str, Any]) -> None:
@@ -378,7 +387,8 @@ async def test_files(files: Files) -> None:
     expected = await answer(user_credentials=CREDS)
     for option in ("both", Named(), ("jwt", "seed"), (Named(), Named()), lambda: "both"):
         assert await answer(user_credentials=option) == expected
-    for path in ("seed", "both", Named()):
+    files.files["marked"] = SEED.encode("utf-8-sig")  # by an editor
+    for path in ("seed", "both", "marked", Named()):
         fields = await answer(nkeys_seed=path)
         assert fields == {"nkey": PUBLIC, "sig": expected["sig"]}
     fields = await answer(nkeys_seed="seed", user_jwt_cb=lambda: JWT)

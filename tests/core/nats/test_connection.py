@@ -178,6 +178,18 @@ async def test_lost_while_tls_begins() -> None:
         await nats.connect("nats://one", dialer=Losing(info(tls_required=True)))
 
 
+async def test_nothing_that_came_in_the_clear_reaches_into_tls() -> None:
+    """Who is between could put the beginning of a message before what the server says."""
+    for begun in (b"MSG a 1 30\r\nforged", b"-ER", b"PONG"):
+        server = ScriptedServer(info(tls_required=True) + begun)
+        async with client(server, "tls://one") as nc:
+            peer = await server.accept()
+            subscription = await nc.subscribe("a")
+            await peer.expect("SUB")
+            peer.message("a", b"genuine")
+            assert (await subscription.next_msg()).data == b"genuine"
+
+
 async def test_a_pipe_that_opens_after_the_attempt_was_given_up_is_closed() -> None:
     server = ScriptedServer()
     url = urlsplit("nats://one")
