@@ -27,9 +27,10 @@ async function keep({ pyodide, wheel, snapshot }) {
     indexURL: folder,
     ...withWheel(wheel.split("/").pop(), bytes),
   });
+  const { pathname: snapshots } = new URL(".", new URL(snapshot, location.href));
   for (const { url } of await cache.keys()) {
     const { pathname, search } = new URL(url);
-    if (pathname.startsWith("/snapshots/") && !search) await cache.delete(url); // of earlier builds
+    if (pathname.startsWith(snapshots) && !search) await cache.delete(url); // of earlier builds
   }
   await cache.put(snapshot, new Response(taken, { headers: { [LENGTH]: taken.length } }));
 }

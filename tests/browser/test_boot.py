@@ -80,6 +80,18 @@ def test_without_one_the_browser_takes_its_own(
     assert complaints == []
 
 
+def test_of_its_own_ones_it_keeps_the_last_wherever_the_site_is(
+    page: Page, served: Served, site: Site
+) -> None:
+    served.show(without_snapshot(site))
+    page.goto(f"{served.url}config.json")
+    old, new = (f"/some/where/snapshots/{name}.bin" for name in ("old", "new"))
+    page.evaluate(f"caches.open('agents-core-1').then(c => c.put('{old}', new Response()))")
+    assert page.evaluate(START, {"changes": {"snapshot": new}})["from"] == "scratch"
+    wait_for_own_snapshot(page, new)
+    assert old not in kept(page)
+
+
 def test_whoever_wants_no_snapshot_gets_none(page: Page, served: Served) -> None:
     open_page(page, served.url)
     found = page.evaluate(START, {"changes": {"snapshot": None}})
