@@ -109,8 +109,8 @@ class Window:
             if first:
                 self._bus.on_status(self._on_status)
                 self._bus.on_refusal(self._on_refusal)
-            if self._subscription.error is not None:  # refused meanwhile
-                raise self._subscription.error
+        if self._subscription.error is not None:  # refused meanwhile
+            raise self._subscription.error
 
     def _send(
         self, subject: str, payload: bytes, headers: HeadersLike | None
