@@ -104,12 +104,12 @@ peers313:
 	@echo "no Python 3.13 here: natsio and nats-core are not measured"
 else
 test313: .venv-3.13/.installed
-	.venv-3.13/bin/python -m pytest -q tests/core tests/contract
+	.venv-3.13/bin/python -m pytest -q -n $(PROCESSES) tests/core tests/contract
 
-.venv-3.13/.installed: pyproject.toml
+.venv-3.13/.installed: pyproject.toml Makefile
 	$(PYTHON313) -m venv .venv-3.13
 	.venv-3.13/bin/pip install --quiet --upgrade pip
-	.venv-3.13/bin/pip install --quiet --editable '.[server]' pytest hypothesis
+	.venv-3.13/bin/pip install --quiet --editable '.[server]' pytest pytest-xdist hypothesis
 	@touch $@
 
 peers313: .venv-3.13/.peers

@@ -15,6 +15,7 @@ async with connect("local://") as node:
 from agents_core.agent import Agent
 from agents_core.child import AgentConfig, Child, Supervisor
 from agents_core.connect import connect
+from agents_core.context import Context
 from agents_core.discovery import NodeInfo
 from agents_core.errors import AgentsError
 from agents_core.events import Event, Slow
@@ -40,6 +41,7 @@ __all__ = [
     "AgentsError",
     "Child",
     "Clear",
+    "Context",
     "Delete",
     "Event",
     "Exit",

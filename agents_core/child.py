@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -58,6 +59,10 @@ class Child:
         if not (isinstance(self.cls, type) and issubclass(self.cls, Agent)):
             raise InvalidSpec(f"{self.cls!r} is not a class derived from Agent")
         agent_id(self.id)
+        if not isinstance(self.args, tuple | list):  # ("text") is a text
+            raise InvalidSpec(f"args is a tuple, not {self.args!r}")
+        if not isinstance(self.kwargs, Mapping):
+            raise InvalidSpec(f"kwargs is a dict, not {self.kwargs!r}")
         _one_of("restart", self.restart, Restart)
         if not (isinstance(self.state, str) or hasattr(self.state, "retrieve")):
             raise InvalidSpec(f"state is a text or a backend, not {self.state!r}")
@@ -91,6 +96,8 @@ class Supervisor:
 
     def __post_init__(self) -> None:
         agent_id(self.name)
+        if not isinstance(self.children, list | tuple):  # a generator would be used up here
+            raise InvalidSpec(f"children is a list of Child and Supervisor, not {self.children!r}")
         if wrong := [c for c in self.children if not isinstance(c, Child | Supervisor)]:
             raise InvalidSpec(f"{wrong[0]!r} is neither a Child nor a Supervisor")
         _one_of("strategy", self.strategy, Strategy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from agents_core import platform
@@ -12,7 +12,7 @@ from agents_core.nats.options import log_error
 from agents_core.node import Node
 
 
-def connect(url: str | None = None, **options: Any) -> Connecting:
+def connect(url: str | Sequence[str] | None = None, **options: Any) -> Connecting:
     """Make a node.
 
     Write `async with connect(…) as node:`, or `node = await connect(…)`.
@@ -20,7 +20,8 @@ def connect(url: str | None = None, **options: Any) -> Connecting:
     Args:
         url: `nats://`, `tls://` (a server), `ws://`, `wss://` (a tab, or a server behind a proxy),
             or `local://` for no server at all; nodes of one process that name the same
-            `local://name` share it. By default what the environment or the page says.
+            `local://name` share it. Several servers of one cluster are a list, or separated by
+            commas. By default what the environment or the page says.
         **options: `name`, `space`, `root` and `hosts` of `Node`; the rest is for the bus, see
             `agents_core.nats.Options`.
 
@@ -35,8 +36,8 @@ def connect(url: str | None = None, **options: Any) -> Connecting:
 class Connecting:
     """A node that is about to be: await it, or enter it."""
 
-    def __init__(self, url: str | None, options: dict[str, Any]) -> None:
-        self._url = url
+    def __init__(self, url: str | Sequence[str] | None, options: dict[str, Any]) -> None:
+        self._url = url if url is None or isinstance(url, str) else ",".join(url)
         self._options = options
         self._node: Node | None = None
 

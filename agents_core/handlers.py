@@ -12,6 +12,9 @@ from agents_core.bounds import more_than
 from agents_core.errors import EncodeError, InvalidMessage, InvalidSpec
 from agents_core.mailbox import Envelope
 
+TAKEN = frozenset({"id", "state", "ctx"})
+"""What each agent has; a method of that name could not be called."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ON = "__agents_on__"
@@ -124,10 +127,13 @@ def collect(cls: type) -> Handlers:
     for name in dir(cls):
         function = _marked(cls, name)
         if hasattr(function, _EVERY):
+            _check_call(cls, function, name)
             found.every.append((getattr(function, _EVERY), name))
         if hasattr(function, _ON):
             label = getattr(function, _ON)
-            if (own := inspect.getattr_static(cls, name)) is not function:
+            own = inspect.getattr_static(cls, name)
+            _check_reply(own, name)
+            if own is not function:
                 _hints(own, name)  # its reply may be of a type of its own
             _add(found, cls, _handler(function, name, label), label)
     return found
@@ -138,6 +144,21 @@ def _marked(cls: type, name: str) -> Any:
     found = [vars(base)[name] for base in cls.__mro__ if name in vars(base)]
     marked = (one for one in found if hasattr(one, _ON) or hasattr(one, _EVERY))
     return next(marked, None) if inspect.isroutine(found[0]) else found[0]
+
+
+def _check_call(cls: type, function: Any, name: str) -> None:
+    try:
+        inspect.signature(function.__get__(cls, cls)).bind()
+    except TypeError:
+        raise InvalidSpec(f"@every {name}: it takes no parameter") from None
+
+
+def _check_reply(function: Any, name: str) -> None:
+    if name in TAKEN:
+        reason = "an agent has an attribute of that name; call the method otherwise"
+        raise InvalidSpec(f"@on {name}: {reason}")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidSpec(f"@on {name}: it has a yield, and a message has one reply")
 
 
 def _handler(function: Any, name: str, label: str) -> Handler:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable
 from typing import Generic, ParamSpec
 
+from agents_core.errors import Unsupported
+
 P = ParamSpec("P")
+
+INSTEAD = "give a plain function, which is called at once and may begin a task"
 
 
 class Listeners(Generic[P]):
@@ -16,7 +21,15 @@ class Listeners(Generic[P]):
         self._listeners: dict[object, Callable[P, object]] = {}
 
     def add(self, listener: Callable[P, object]) -> Callable[[], None]:
-        """Add a listener; the returned function takes it away, any number of times."""
+        """Add a listener; the returned function takes it away, any number of times.
+
+        Raises:
+            Unsupported: it can't be called, or would have to be awaited.
+        """
+        if inspect.iscoroutinefunction(listener):
+            raise Unsupported("an async listener", INSTEAD)
+        if not callable(listener):
+            raise Unsupported(f"{type(listener).__name__} as a listener", INSTEAD)
         key = object()
         self._listeners[key] = listener
         return lambda: self._listeners.pop(key, None) and None

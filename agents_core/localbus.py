@@ -161,9 +161,11 @@ class LocalBus(BaseBus):
         reply: str = "",
         headers: HeadersLike | None = None,
     ) -> Awaitable[None]:
-        """See `Bus.publish`; the payload is not copied."""
+        """See `Bus.publish`; bytes are not copied."""
         if self.status is Status.CLOSED:
             raise ConnectionClosed(self.url)
+        if type(payload) is not bytes:  # it may change before it is delivered
+            payload = bytes(memoryview(payload))
         block = encode_headers(headers) if headers else b""
         check_publish(subject, reply, len(block) + len(payload), self.max_payload)
         self._hub.publish(Msg(subject, payload, reply, block))

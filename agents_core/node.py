@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from math import inf
 from typing import Any, Self
 
 from agents_core import jsonvalue, platform
@@ -21,6 +22,7 @@ from agents_core.errors import (
     AskTimeout,
     ConnectionClosed,
     InvalidMessage,
+    InvalidSpec,
     NotConnected,
     OutboundBufferFull,
     RequestTimeout,
@@ -123,6 +125,7 @@ class Node:
             await self.bus.subscribe(f"{self.root}.{subject}", cb=callback)
         await NodeService(self).start()
         self._announcer.start()
+        _log.info("%s: %s", self.bus.url, self.bus.status)  # who waits in vain sees what for
         self.bus.on_status(self._on_status)
         self._hello()
 
@@ -197,9 +200,12 @@ class Node:
 
         Raises:
             AgentExists: this node hosts an agent of the same id already; nothing was started.
+            InvalidSpec: it is no supervisor.
             RemoteError: an agent could not start; those before it were stopped again.
             ConnectionClosed: the node is closed.
         """
+        if not isinstance(spec, Supervisor):
+            raise InvalidSpec(f"{spec!r} is no Supervisor: write Supervisor([…]), or use spawn")
         if self._leaving:
             raise ConnectionClosed(self.bus.url)
         tree = Tree(self, spec)
@@ -398,18 +404,19 @@ class Node:
 
     # -- standing still
 
-    async def suspend(self, why: str, *, leave: bool = False) -> None:
+    async def suspend(self, why: str, *, leave: bool = False, within: float = inf) -> None:
         """Tell the agents that they may stop running at any moment, by `Agent.on_suspend`.
 
-        Returns when they have done what they wanted to, or after `HOOKS_S`.
+        Returns when they have done what they wanted to, or after `within`, or `HOOKS_S` if less.
 
         Args:
             why: see there.
             leave: also say good-bye to the other nodes and leave the server, as nothing will run
                 here for a while. Who sends something to an agent of this node is told at once that
                 it is not there, instead of waiting for an answer.
+            within: seconds that the agents have; what takes longer must not keep this node here.
         """
-        await self._hooks("on_suspend", why)
+        await self._hooks("on_suspend", why, within)
         if leave and not self._leaving:
             self.router.leave()  # before others hear of it, and still send something here
             self._say_good_bye()
@@ -429,15 +436,16 @@ class Node:
                 await self.router.listen(cell)
         await self.bus.resume()
         self.changed()
-        await self._hooks("on_resume", slept)
+        await self._hooks("on_resume", slept, inf)
 
-    async def _hooks(self, name: str, argument: object) -> None:
+    async def _hooks(self, name: str, argument: object, within: float) -> None:
         calls = {cell.hook(name, argument): cell.id for cell in self.router.cells.values()}
         if not calls:
             return
-        done, late = await asyncio.wait(calls, timeout=HOOKS_S)
+        seconds = min(within, HOOKS_S)
+        done, late = await asyncio.wait(calls, timeout=seconds)
         for call in late:
-            _log.warning("%s: %s takes longer than %s s", calls[call], name, HOOKS_S)
+            _log.warning("%s: %s takes longer than %s s", calls[call], name, seconds)
             call.cancel()
         for call in done:
             call.exception()  # that of a host which is lost; its agents know
@@ -503,6 +511,9 @@ class Node:
     def _say_good_bye(self) -> None:
         self._announcer.stop()
         self._announce(left=True)
+
+    def __repr__(self) -> str:
+        return f"Node({self.name!r}, {self.bus!r})"
 
     async def __aenter__(self) -> Self:
         return self

@@ -8,23 +8,35 @@ any number of deadlines.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from heapq import heapify, heappop, heappush
 from math import isnan
 
+from agents_core.errors import Unsupported
+
+ONE_LOOP = sys.platform == "emscripten"
+"""In a tab all event loops are one: the browser's."""
+
+INSTEAD = "say asyncio.run_coroutine_threadsafe(…, loop), with the loop that it was made in"
+
 CANCELLED_MAX = 64
 """Cancelled entries kept before the heap is rebuilt, if they are also more than half of it."""
 
 
-def check_seconds(seconds: float) -> None:
+def check_seconds(seconds: float, name: str = "") -> None:
     """Refuse what is no number, None and NaN included: no deadline would ever come after it.
+
+    Args:
+        seconds: what is to be one.
+        name: of the option that has it, if it is one.
 
     Raises:
         ValueError: it is none.
     """
     if not isinstance(seconds, int | float) or isnan(seconds):
-        raise ValueError(f"{seconds!r} is not a number of seconds")
+        raise ValueError(f"{name and name + ': '}{seconds!r} is not a number of seconds")
 
 
 def within(seconds: float | None) -> asyncio.Timeout:
@@ -81,8 +93,12 @@ class Timers:
 
         Raises:
             ValueError: see `check_seconds`.
+            Unsupported: another event loop is running, as in another thread; whoever waits there
+                would never be woken.
         """
         check_seconds(seconds)
+        if not ONE_LOOP and asyncio.get_running_loop() is not self._loop:
+            raise Unsupported("what belongs to another event loop", INSTEAD)
         timer = Timer(self.now() + seconds, callback, self)
         heappush(self._heap, timer)
         if self._heap[0] is timer:

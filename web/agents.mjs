@@ -143,6 +143,7 @@ class Runtime extends EventTarget {
 
   async #begin(config, given) {
     const found = check.config(await config);
+    if (this.#ended) return;
     this.#config = { ...found, nats: given.nats ?? found.nats, log: given.log ?? found.log };
     const { name = "", awake = true, pingInterval = null } = given;
     const tell = (event) => this.#call("lifecycle", { event }).catch(() => {}); // it has ended

@@ -4,28 +4,16 @@
 import { share } from "./pump.mjs";
 import { startPython } from "./python.mjs";
 import { joinStderr } from "./stderr.mjs";
+import { onUncaught } from "./uncaught.mjs";
 
 const PAGE_BYTES = 64 * 1024;
-const FATAL = ["KeyboardInterrupt", "MemoryError", "SystemExit"]; // exceptions of Python's
+const EXITS = ["KeyboardInterrupt", "MemoryError", "SystemExit"]; // exceptions of Python's
 
 let running = false;
 
 addEventListener("message", ({ data }) => run(data).catch(fail), { once: true });
 
-addEventListener("error", (event) => uncaught(event, event.error ?? event.message));
-addEventListener("unhandledrejection", (event) => uncaught(event, event.reason));
-
-// Emscripten swallows some failures of a boot: its promise then never settles, but these events come.
-// Later, only the end of Python itself is that of the host, and what ends a process. What else nobody
-// caught, as in a callback that an agent gave to JavaScript, harms nobody else, as in `worker.mjs`.
-function uncaught(event, error) {
-  if (!running || error?.pyodide_fatal_error || FATAL.includes(error?.type)) {
-    fail(error);
-  } else {
-    event.preventDefault();
-    console.error(error?.name === "PythonError" ? error.message.trim() : error);
-  }
-}
+onUncaught({ isRunning: () => running, exits: EXITS, fail });
 
 function fail(error) {
   const lines = String(error?.message ?? error).trim().split("\n");

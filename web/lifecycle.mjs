@@ -10,6 +10,9 @@ export class Lifecycle {
   #tell;
   #ended = new AbortController();
   #locks = []; // functions that give them back
+  #begun = false;
+  #waiting = false; // for the name
+  #goOn = () => {}; // with that, after standing still
   #left = ""; // the event that began it: the page is frozen, gone, or kept for "back"
 
   /**
@@ -24,6 +27,10 @@ export class Lifecycle {
     this.#name = name;
     this.#awake = awake;
     this.#tell = (event) => this.#left || tell(event);
+    this.#listen(document, "freeze", () => this.#leave("freeze"));
+    this.#listen(document, "resume", () => this.#comeBack("resume"));
+    this.#listen(self, "pagehide", () => this.#leave("pagehide"));
+    this.#listen(self, "pageshow", ({ persisted }) => persisted && this.#comeBack("pageshow"));
   }
 
   /** Wait until no other page has the name. Rejects where there are no locks, or at the end. */
@@ -32,20 +39,17 @@ export class Lifecycle {
     if (!navigator.locks) {
       throw new Error("a name needs Web Locks, which a page has over https or from localhost");
     }
-    await this.#take(this.#name);
+    this.#waiting = true;
+    while (!(await this.#isGiven())) await new Promise((goOn) => (this.#goOn = goOn));
+    this.#waiting = false;
   }
 
   /** The agents run. */
   begin() {
-    const { signal } = this.#ended;
-    const listen = (target, event, listener) => target.addEventListener(event, listener, { signal });
+    this.#begun = true;
     const seen = () => this.#tell(document.visibilityState);
-    listen(document, "visibilitychange", seen);
-    listen(document, "freeze", () => this.#leave("freeze"));
-    listen(document, "resume", () => this.#left === "freeze" && this.#comeBack("resume"));
-    for (const event of HINTS) listen(self, event, () => this.#tell(event));
-    listen(self, "pagehide", () => this.#leave("pagehide"));
-    listen(self, "pageshow", ({ persisted }) => persisted && this.#comeBack("pageshow"));
+    this.#listen(document, "visibilitychange", seen);
+    for (const event of HINTS) this.#listen(self, event, () => this.#tell(event));
     if (document.visibilityState === "hidden") seen();
     this.#stayAwake();
   }
@@ -59,8 +63,8 @@ export class Lifecycle {
   // Another page may have the name of one that stands still; and some browsers keep no page with a
   // lock for "back". The worker stands still, or is gone, as soon as the event's handler has returned.
   #leave(event) {
-    this.#giveBack();
-    if (this.#left) return;
+    if (this.#begun || this.#waiting) this.#giveBack();
+    if (!this.#begun || this.#left) return;
     this.#tell(event);
     this.#left = event;
     const end = performance.now() + GOODBYE_MS;
@@ -68,10 +72,12 @@ export class Lifecycle {
   }
 
   async #comeBack(event) {
+    if (this.#waiting) return this.#goOn();
+    if (!this.#left || (this.#left === "pagehide" && event === "resume")) return; // pageshow follows
     try {
       await this.claim();
     } catch {
-      return; // left again meanwhile, or ended
+      return; // ended meanwhile
     }
     this.#left = "";
     this.#stayAwake();
@@ -79,11 +85,26 @@ export class Lifecycle {
     if (event === "pageshow" && document.visibilityState === "hidden") this.#tell("hidden");
   }
 
+  // Whether this page has the name; if not, it stands still, where nobody may be given one.
+  async #isGiven() {
+    try {
+      await this.#take(this.#name);
+      return true;
+    } catch (error) {
+      if (this.#ended.signal.aborted || error.name !== "AbortError") throw error;
+      return false;
+    }
+  }
+
   // Hold a lock until it is given back, which also ends the waiting for it.
   async #take(name) {
     const waiting = new AbortController();
     this.#locks.push(() => waiting.abort());
     this.#locks.push(await hold(name, waiting.signal));
+  }
+
+  #listen(target, event, listener) {
+    target.addEventListener(event, listener, { signal: this.#ended.signal });
   }
 
   #giveBack() {

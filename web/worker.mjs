@@ -8,6 +8,7 @@ import { hosts } from "./hosts.mjs";
 import { share } from "./pump.mjs";
 import { startPython } from "./python.mjs";
 import { joinStderr } from "./stderr.mjs";
+import { onUncaught } from "./uncaught.mjs";
 
 const EXITS = ["KeyboardInterrupt", "SystemExit"]; // exceptions of Python's
 
@@ -22,21 +23,7 @@ addEventListener("message", ({ data }) => {
   else boot(data).catch(fail);
 });
 
-// Emscripten swallows some failures of a boot: its promise then never settles, but these events come.
-addEventListener("error", (event) => uncaught(event, event.error ?? event.message));
-addEventListener("unhandledrejection", (event) => uncaught(event, event.reason));
-
-// Later, only the end of Python itself is that of the tab, and what ends a process elsewhere. What else
-// nobody caught, as in a callback that an agent gave to JavaScript, harms nobody else; and of an error of
-// Python's the traceback is worth showing, not the interpreter's stack.
-function uncaught(event, error) {
-  if (phase !== "running" || error?.pyodide_fatal_error || EXITS.includes(error?.type)) {
-    fail(error);
-  } else {
-    event.preventDefault();
-    console.error(error?.name === "PythonError" ? error.message.trim() : error);
-  }
-}
+onUncaught({ isRunning: () => phase === "running", exits: EXITS, fail });
 
 function enter(name, fields) {
   phase = name;

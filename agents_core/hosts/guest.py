@@ -29,6 +29,7 @@ from agents_core.exit import Exit, Kind
 from agents_core.hosts import log
 from agents_core.hosts.backend import PipeBackend
 from agents_core.hosts.channel import Channel, PipeReply
+from agents_core.hosts.modules import MAIN
 from agents_core.hosts.passage import WINDOW, Passage
 from agents_core.hosts.pipe import Line
 from agents_core.ids import AgentId, agent_id
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 
 SIGN_S = 0.25
 """Seconds after which an interpreter that works off many messages in a row says that it lives."""
+
+AGAIN = 'A host runs the script, too: what starts it belongs below `if __name__ == "__main__":`.'
+"""Beside what a script raised that was not written for that."""
 
 
 class Guest:
@@ -188,6 +192,10 @@ class Guest:
         self._channel.flush()
         try:
             return modules.imported(path)
+        except Exception as error:
+            if path.startswith(f"{MAIN}:"):
+                error.add_note(AGAIN)
+            raise
         finally:
             self._channel.post("importing", False)
 

@@ -58,6 +58,9 @@ class BaseBus(Bus):
         self._refusals: Listeners[[ServerError, str]] = Listeners()
         self._draining: asyncio.Task[None] | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r}, {self.status})"
+
     @property
     def status(self) -> Status:
         """Where the connection is in its life."""

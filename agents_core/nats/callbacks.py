@@ -70,8 +70,10 @@ def check_callback(callback: object) -> None:
     """Look at what is to be called.
 
     Raises:
-        Unsupported: it can't be.
+        Unsupported: it can't be, or has a `yield` in it: its body would never run.
     """
+    if inspect.isgeneratorfunction(callback) or inspect.isasyncgenfunction(callback):
+        raise Unsupported("a generator as a callback", f"give {FUNCTION}")
     if not callable(callback):
         raise Unsupported(f"a {type(callback).__name__} as a callback", f"give {FUNCTION}")
 

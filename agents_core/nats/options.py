@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from math import isnan
 from random import Random, SystemRandom
 from typing import Any
 
@@ -32,6 +33,9 @@ CALLBACKS = (
     "reconnect_to_server_handler",
 )
 """The options that are called by the client."""
+
+SECONDS = ("connect_timeout", "reconnect_time_wait", "ping_interval", "drain_timeout")
+COUNTS = ("max_reconnect_attempts", "max_outstanding_pings", "pending_size")
 
 _log = logging.getLogger("agents_core")
 
@@ -90,7 +94,8 @@ class Options(Identity):
     Raises:
         InvalidCredentials: two of the credentials contradict one another.
         Unsupported: a callback can't be called.
-        ValueError: what is to be a number of seconds is none, NaN included.
+        ValueError: what is to be a number is none, NaN included, or would leave no pause between
+            two questions or attempts; the name is no text.
     """
 
     servers: Sequence[str] = field(default=("nats://127.0.0.1:4222",), repr=False)
@@ -128,13 +133,15 @@ class Options(Identity):
         for name in CALLBACKS:  # else it would be noticed when it is needed
             if (callback := getattr(self, name)) is not None:
                 check_callback(callback)
-        for seconds in (
-            self.connect_timeout,
-            self.reconnect_time_wait,
-            self.ping_interval,
-            self.drain_timeout,
-        ):
-            check_seconds(seconds)
+        for name in SECONDS:
+            check_seconds(getattr(self, name), name)
+        for name in COUNTS:  # else the first loss of the connection would be the last
+            if not isinstance(count := getattr(self, name), int | float) or isnan(count):
+                raise ValueError(f"{name} is a number, not {count!r}")
+        if self.ping_interval <= 0 or self.reconnect_time_wait < 0:
+            raise ValueError("ping_interval is more than 0, reconnect_time_wait at least 0")
+        if self.name and not isinstance(self.name, str):  # the server would close the connection
+            raise ValueError(f"name is a text, not {self.name!r}")
 
     def tls_settings(self, name: str = "") -> TLS:
         """The part that a dialer needs; `name` is to be checked where the user gave none."""

@@ -194,14 +194,14 @@ class Answers(AsyncIterator[Msg]):
         max_msgs: int,
         sentinel: Callable[[Msg], bool] | None,
     ) -> None:
-        self._requests, self._bus = requests, requests.bus
-        self._subject, self._payload, self._headers = subject, payload, headers
-        self._timeout, self._max_msgs, self._sentinel = timeout, max_msgs, sentinel
-        self._stall = stall if stall is not None and 0 < stall < timeout else None
         self._replies: Subscription | None = None  # before the first, and behind the last
         self._deadline: Timer | None = None
         self._stalled: Timer | None = None
         self._answered = self._over = False
+        self._requests, self._bus = requests, requests.bus
+        self._subject, self._payload, self._headers = subject, payload, headers
+        self._timeout, self._max_msgs, self._sentinel = timeout, max_msgs, sentinel
+        self._stall = stall if stall is not None and 0 < stall < timeout else None
 
     async def __anext__(self) -> Msg:
         if self._over:

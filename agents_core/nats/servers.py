@@ -115,13 +115,15 @@ class Servers:
     def replace(self, urls: Sequence[str]) -> None:
         """Take these instead of all that were known, learned ones included (ADR-40).
 
+        A text is one, or several with commas, as for `connect`.
+
         Of one that stays the attempts stay counted, as in nats-py.
 
         Raises:
             TransportError: none was given, or one is no URL; then nothing is changed.
             Unsupported: a scheme that no NATS server speaks.
         """
-        uris = [parse_url(url) for url in urls]
+        uris = [parse_url(url) for url in (urls.split(",") if isinstance(urls, str) else urls)]
         if not uris:
             raise TransportError("", "no server was given")
         counts = {server.url: server.reconnects for server in self._pool}

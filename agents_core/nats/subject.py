@@ -26,9 +26,10 @@ def check_subject(subject: str, *, wildcards: bool = False) -> None:
         wildcards: whether `*` and a final `>` may be tokens; True for subscriptions.
 
     Raises:
-        InvalidSubject: it is empty, too long, has an empty token, white space or a control
+        InvalidSubject: it is no text, empty, too long, has an empty token, white space or a control
             character, or a wildcard where none may be.
     """
+    _check_text(subject)
     if _PLAIN.fullmatch(subject) and len(subject) <= SUBJECT_BYTES_MAX:
         return
     if reason := _fault(subject, wildcards):
@@ -52,10 +53,16 @@ def check_word(word: str) -> None:
     """Check only what would break a control line, as for the name of a queue group.
 
     Raises:
-        InvalidSubject: it is empty, too long, or has white space or a control character.
+        InvalidSubject: it is no text, empty, too long, or has white space or a control character.
     """
+    _check_text(word)
     if reason := _word_fault(word):
         raise InvalidSubject(word, reason)
+
+
+def _check_text(word: object) -> None:
+    if not isinstance(word, str):
+        raise InvalidSubject(repr(word), "it is no text")
 
 
 def _word_fault(word: str) -> str:

@@ -256,6 +256,10 @@ class Subscription:
             if count % FAIR_MSGS == 0:
                 await asyncio.sleep(0)
 
+    def __repr__(self) -> str:
+        group = f", queue={self.queue!r}" if self.queue else ""
+        return f"Subscription({self.subject!r}{group})"
+
     async def next_msg(self, timeout: float | None = 1.0) -> Msg:
         """The next message; several callers are served in turn.
 

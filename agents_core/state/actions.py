@@ -55,7 +55,13 @@ _BY_NAME: dict[str, type[StateAction]] = {
 
 
 def to_json(action: StateAction) -> Json:
-    """The seed's form: `{"Store": {"key": …, "value": …}}`, `"Clear"`, `"List"`."""
+    """The seed's form: `{"Store": {"key": …, "value": …}}`, `"Clear"`, `"List"`.
+
+    Raises:
+        InvalidMessage: it is no state action.
+    """
+    if not isinstance(action, StateAction):
+        raise InvalidMessage(f"no state action {action!r}: use Store, Get, Delete, Clear or List")
     name = type(action).__name__
     fields: dict[str, Json] = {slot: getattr(action, slot) for slot in action.__slots__}
     return {name: fields} if fields else name

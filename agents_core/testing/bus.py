@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from agents_core.bus import Bus, Status
 from agents_core.errors import (
@@ -20,6 +21,7 @@ from agents_core.errors import (
     InvalidSubject,
     MaxPayloadExceeded,
     NoResponders,
+    Unsupported,
 )
 from agents_core.ids import unique
 from agents_core.nats.msg import Msg
@@ -198,6 +200,33 @@ async def refuses_what_is_no_subject(one: Bus, other: Bus) -> None:
             await one.subscribe(subject)
     with Raises(InvalidSubject):
         await one.subscribe("a", queue="b c")
+    wrong: Any
+    for wrong in (b"a", 3, None):
+        with Raises(InvalidSubject):
+            one.publish(wrong)
+        with Raises(InvalidSubject):
+            await one.subscribe(wrong)
+    for wrong in (b"a", 3):
+        with Raises(InvalidSubject):
+            one.publish("a", reply=wrong)
+        with Raises(InvalidSubject):
+            await one.subscribe("a", queue=wrong)
+
+
+async def refuses_what_is_no_payload(one: Bus, other: Bus) -> None:
+    """It is bytes; what is like them is taken as it is now."""
+    subject = f"bus.{unique()}"
+    subscription = await other.subscribe(subject)
+    await other.flush()
+    wrong: Any
+    for wrong in ("text", {"a": 1}, [1]):
+        with Raises(TypeError):
+            one.publish(subject, wrong)
+    buffer: Any = bytearray(b"first")
+    one.publish(subject, buffer)
+    buffer[:] = b"later"
+    msg = await subscription.next_msg(SECONDS_MAX)
+    assert msg.data == b"first", "what is published must not change any more"
 
 
 async def refuses_what_is_too_large(one: Bus, other: Bus) -> None:
@@ -400,6 +429,17 @@ async def is_over_when_closed(one: Bus, other: Bus) -> None:
     await other.close()
 
 
+async def has_plain_listeners(one: Bus, _: Bus) -> None:
+    """Nobody would await an async one."""
+
+    async def late(status: Status) -> None: ...
+
+    wrong: Any
+    for wrong in (late, None):
+        with Raises(Unsupported):
+            one.on_status(wrong)
+
+
 async def forgets_listeners(one: Bus, other: Bus) -> None:
     """`on_status` tells about changes until its function is called."""
     seen: list[Status] = []
@@ -441,6 +481,7 @@ CHECKS: tuple[Check, ...] = (
     *bus_bounds.CHECKS,
     *bus_requests.CHECKS,
     refuses_what_is_no_subject,
+    refuses_what_is_no_payload,
     refuses_what_is_too_large,
     ends_what_was_given_up,
     flush_is_a_barrier,
@@ -452,5 +493,6 @@ CHECKS: tuple[Check, ...] = (
     lets_callbacks_end_when_it_drains,
     lets_handlers_ask_while_it_drains,
     is_over_when_closed,
+    has_plain_listeners,
     forgets_listeners,
 )

@@ -10,6 +10,10 @@ from typing import Any
 from agents_core import Node
 from agents_core.errors import InvalidMessage
 
+LEAVE_S = 0.05
+"""Seconds that agents have for `on_suspend` when the tab is left or frozen: half of what the page
+waits then. The other half is for the good-bye, which must not wait for a handler."""
+
 PULSE_S = 1.0
 """Seconds between two looks at the clock."""
 
@@ -47,7 +51,8 @@ class Lifecycle:
         async with self._turn:
             match event:
                 case "hidden":
-                    await self._suspend("hidden")
+                    self._suspended = True
+                    await self._node.suspend("hidden")
                 case "freeze":
                     await self._leave("frozen")
                 case "pagehide":
@@ -59,13 +64,9 @@ class Lifecycle:
                 case other:
                     raise InvalidMessage(f"no event {other!r} of a page")
 
-    async def _suspend(self, why: str, *, leave: bool = False) -> None:
-        self._suspended = True
-        await self._node.suspend(why, leave=leave)
-
     async def _leave(self, why: str) -> None:
-        self._left_at = time.time()
-        await self._suspend(why, leave=True)
+        self._suspended, self._left_at = True, time.time()
+        await self._node.suspend(why, leave=True, within=LEAVE_S)
 
     async def _come_back(self) -> None:
         """A browser says it several times, as by `resume` and then `visible`."""

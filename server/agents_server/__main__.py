@@ -2,6 +2,16 @@
 
 import sys
 
-from agents_server.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """The command, or which package it lacks."""
+    try:
+        from agents_server.cli import main as run  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        sys.exit(f"agents: {package} is missing: pip install 'agents-core[server]'")
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

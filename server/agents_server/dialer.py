@@ -8,7 +8,7 @@ from urllib.parse import SplitResult
 from agents_core.errors import Unsupported
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.transport import TLS
-from agents_server import tcp, websocket
+from agents_server import tcp
 
 
 class NativeDialer:
@@ -17,10 +17,19 @@ class NativeDialer:
     async def dial(
         self, url: SplitResult, protocol: asyncio.Protocol, tls: TLS, headers: HeadersLike
     ) -> asyncio.Transport:
-        """See `Dialer.dial`."""
-        if url.scheme in {"ws", "wss"}:
-            return await websocket.dial(url, protocol, tls, headers)
-        return await tcp.dial(url, protocol, tls)
+        """See `Dialer.dial`.
+
+        Raises:
+            Unsupported: the package `websockets` is not installed.
+        """
+        if url.scheme not in {"ws", "wss"}:
+            return await tcp.dial(url, protocol, tls)
+        try:
+            from agents_server import websocket  # noqa: PLC0415
+        except ImportError:
+            instead = "pip install 'agents-core[server]'"
+            raise Unsupported(f"{url.scheme}://, without websockets,", instead) from None
+        return await websocket.dial(url, protocol, tls, headers)
 
     async def start_tls(
         self, transport: asyncio.Transport, protocol: asyncio.Protocol, url: SplitResult, tls: TLS

@@ -54,7 +54,8 @@ class NatsPySubscriptions(Subscriptions):
             Unsupported: the subject or the queue is not UTF-8.
         """
         for text in (subject, queue):
-            check_text(text)
+            if isinstance(text, str):  # what is none is refused below
+                check_text(text)
         return await super().add(subject, queue, cb, max_msgs, bounds)
 
     async def register(self, session: Session) -> None:

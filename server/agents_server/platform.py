@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents_core.bus import Bus
 from agents_core.errors import Unsupported
@@ -17,8 +17,10 @@ from agents_core.state.backend import MemoryBackend
 from agents_server import files
 from agents_server.dialer import dialer
 from agents_server.host_process import open_host
-from agents_server.nats_py import NatsPyBus
 from agents_server.nkeys import Key
+
+if TYPE_CHECKING:
+    from agents_server.nats_py import NatsPyBus
 
 __all__ = [
     "NAME",
@@ -43,14 +45,26 @@ async def connect_bus(url: str, *, name: str, **options: Any) -> Bus:
 
     Over nats-py for TCP, as its users know it; over our own client for WebSocket, and where a
     `dialer` is given, of which nats-py has none.
+
+    Raises:
+        Unsupported: nats-py is not installed; see the dialer, too.
     """
     keep_trying = {"retry_on_failed_connect": True, "max_reconnect_attempts": -1}
     made = Options(servers=url.split(","), name=name, **(keep_trying | options))
     schemes = {parse_url(server).scheme for server in made.servers}
     ours = made.dialer is not None or schemes & {"ws", "wss"}
-    bus = Client(made) if ours else NatsPyBus(made)
+    bus = Client(made) if ours else _over_nats_py(made)
     await bus.connect()
     return bus
+
+
+def _over_nats_py(options: Options) -> NatsPyBus:
+    try:
+        from agents_server.nats_py import NatsPyBus  # noqa: PLC0415
+    except ImportError:
+        instead = "pip install 'agents-core[server]'"
+        raise Unsupported("a node over TCP, without nats-py,", instead) from None
+    return NatsPyBus(options)
 
 
 def default_url() -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, cast
 from urllib.parse import SplitResult
 
 from websockets.client import ClientProtocol
@@ -216,8 +216,7 @@ class _Wire(asyncio.Protocol):
         self._owner = owner
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._owner.begin(transport)
+        self._owner.begin(cast("asyncio.Transport", transport))  # no base class of uvloop's
 
     def data_received(self, data: bytes) -> None:
         self._owner.arrived(data)

@@ -434,6 +434,24 @@ class Odd(Agent):
     assert found == [0, killed, "counter", "Failed", reason]
 
 
+def test_a_runtime_that_was_stopped_while_its_configuration_came_stays_stopped(blank: Page) -> None:
+    found = run(
+        blank,
+        """
+        let arrive;
+        const config = new Promise((resolve) => (arrive = resolve));
+        const runtime = start({ config, name: "kiosk" });
+        const phases = [];
+        runtime.addEventListener("phase", ({ detail }) => phases.push(detail.phase));
+        await runtime.stop();
+        arrive(await (await fetch("/config.json")).json());
+        const next = start({ name: "kiosk" });
+        await next.running;
+        return [runtime.phase, phases, next.node];""",
+    )
+    assert found == ["stopped", ["stopped"], "kiosk"]
+
+
 def test_messages_wait_for_a_handler_that_waits_for_a_promise(blank: Page) -> None:
     """By `run_sync`, which lets everybody else go on; a killed agent starts anew meanwhile."""
     found = run(

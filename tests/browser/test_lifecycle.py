@@ -20,6 +20,21 @@ from tests.browser.served import Served
 
 pytestmark = pytest.mark.nats
 
+BUSY = """
+from asyncio import sleep
+from agents_core import Agent, on
+
+class Busy(Agent):
+    @on("wait")
+    async def wait(self):
+        await self.ctx.publish("begun", True)
+        await sleep(3600)
+
+    def on_suspend(self, why):
+        pass
+"""
+WAITS = "navigator.locks.query().then(({ pending }) => pending.length === 1)"
+
 
 @pytest.fixture
 def browser(driven: tuple[Browser, int]) -> Browser:
@@ -85,6 +100,37 @@ def test_a_frozen_tab_has_left_and_comes_back(
         hidden, frozen, slept = found["entries"]
         assert (hidden, frozen) == ("hidden", "frozen")
         assert slept > 0
+
+    outside(own_nats_server, through)
+    other.close()
+    tab.close()
+
+
+def test_a_frozen_tab_has_left_although_a_handler_is_at_work(
+    browser: Browser, served: Served, own_nats_server: NatsServer
+) -> None:
+    tab = opened(browser, served, "awake=false")
+    name = running(tab)
+    tab.evaluate(
+        f"""(async () => {{
+          await runtime.subscribe("begun", () => {{ self.begun = true; }});
+          await runtime.define("busy", `{BUSY}`);
+          await (await runtime.spawn("busy:Busy", "busy")).tell("wait");
+        }})()"""
+    )
+    tab.wait_for("self.begun")
+    other = in_front(browser, served)
+    noted(tab, 1)
+
+    async def through(node: Node) -> None:
+        await known(node, name, there=True)
+        tab.wait_for(f"Date.now() > {time.time() * 1000 + 1500}")  # that it is hidden was told
+        tab.freeze()
+        await known(node, name, there=False)
+        with pytest.raises(AgentNotFound):
+            await node.agent("busy").ask("wait", timeout=60)
+        tab.thaw()
+        await known(node, name, there=True)
 
     outside(own_nats_server, through)
     other.close()
@@ -243,6 +289,44 @@ def test_a_frozen_tab_gives_up_its_name_and_waits_for_it(browser: Browser, serve
     found = noted(first, 3)
     assert found[2] > 0
     first.wait_for("statuses.at(-1) === 'connected'")
+    first.close()
+
+
+def test_a_tab_that_stands_still_while_it_waits_is_not_given_the_name(
+    browser: Browser, served: Served
+) -> None:
+    first = opened(browser, served, "name=kiosk&awake=false")
+    waiting = browser.open(f"{served.url}page.html?name=kiosk&awake=false")
+    waiting.wait_for("self.runtime && runtime.phase === 'waiting'")
+    first.show()
+    waiting.wait_for("document.visibilityState === 'hidden'")
+    waiting.freeze()
+    third = browser.open(f"{served.url}page.html?name=kiosk&awake=false")
+    third.wait_for("self.runtime && runtime.phase === 'waiting'")
+    first.close()
+    assert running(third) == "kiosk"
+    waiting.thaw()
+    waiting.wait_for(WAITS)
+    third.close()
+    assert running(waiting) == "kiosk"
+    waiting.close()
+
+
+def test_a_tab_that_came_back_and_waits_for_its_name_may_be_frozen(
+    browser: Browser, served: Served
+) -> None:
+    first = opened(browser, served, "name=kiosk&awake=false")
+    first.send("Page.navigate", url=f"{served.url}favicon.svg")
+    second = opened(browser, served, "name=kiosk&awake=false")
+    first.evaluate("history.back()")
+    running(first)
+    first.wait_for(WAITS)
+    second.show()
+    first.wait_for("document.visibilityState === 'hidden'")
+    first.freeze()
+    first.thaw()
+    second.close()
+    first.wait_for("statuses.at(-1) === 'connected'", seconds=20)
     first.close()
 
 

@@ -121,7 +121,7 @@ def test_a_browser_that_is_offline_has_a_cut_noticed_at_once(
     network.cut()
     assert tab.evaluate(FILL) == ["OutboundBufferFull", "none"]
     offline(tab, True)
-    tab.wait_for("statuses.includes('reconnecting')", seconds=10)
+    tab.wait_for("statuses.includes('reconnecting')")
     assert tab.evaluate("navigator.onLine") is False
     network.mend()
     offline(tab, False)

@@ -47,6 +47,9 @@ def test_ids_are_one_token_of_a_subject(name: Any) -> None:
         {"deadline": float("nan")},
         {"state": None},
         {"state": 5},
+        {"args": "text"},
+        {"args": 5},
+        {"kwargs": [("a", 1)]},
     ],
 )
 def test_wrong_children(wrong: dict[str, Any]) -> None:
@@ -64,6 +67,8 @@ def test_wrong_children(wrong: dict[str, Any]) -> None:
         {"max_seconds": 0},
         {"max_seconds": float("nan")},
         {"children": [Counter]},
+        {"children": Child(Counter, "c")},
+        {"children": (Child(Counter, name) for name in "ab")},
     ],
 )
 def test_wrong_supervisors(wrong: dict[str, Any]) -> None:

@@ -57,6 +57,12 @@ async def test_other_urls_are_the_platform_s(host: Host) -> None:
     assert host.asked == [("nats://there:4222", "n", {"user": "u"})]
 
 
+async def test_several_servers_of_one_cluster(host: Host) -> None:
+    async with connect(["nats://one", "nats://two"], name="n"), connect("nats://one,nats://two"):
+        pass
+    assert [url for url, _, _ in host.asked] == ["nats://one,nats://two"] * 2
+
+
 async def test_without_a_url_the_platform_says_where(host: Host) -> None:
     async with connect():
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, make_dataclass
 from typing import Any
 
@@ -188,6 +189,37 @@ def never() -> None:
     every(0)
 
 
+def a_parameter_that_nobody_gives() -> None:
+    class Wrong(Agent):
+        @every(1)
+        def tick(self, now: float) -> None: ...
+
+
+def a_name_that_is_taken() -> None:
+    class Wrong(Agent):
+        @on("state")
+        def state(self) -> None: ...  # type: ignore[assignment]
+
+
+def several_replies() -> None:
+    class Wrong(Agent):
+        @on("count")
+        async def count(self) -> AsyncIterator[int]:
+            yield 1
+
+
+def test_what_is_called_by_the_clock_may_be_static() -> None:
+    class Clock(Agent):
+        @every(1)
+        @staticmethod
+        def tick() -> None: ...
+
+        @every(2)
+        def tock(self, of: str = "day") -> None: ...
+
+    assert Clock.__agents_handlers__.every == [(1.0, "tick"), (2.0, "tock")]
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -199,6 +231,9 @@ def never() -> None:
         (two_of_a_name, "both handle a"),
         (a_type_in_place_of_a_name, "neither"),
         (never, "more than 0"),
+        (a_parameter_that_nobody_gives, "@every tick: it takes no parameter"),
+        (a_name_that_is_taken, "@on state: an agent has an attribute of that name"),
+        (several_replies, "@on count: it has a yield, and a message has one reply"),
     ],
 )
 def test_wrong_classes_are_refused_at_once(make: Any, words: str) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import pytest
+
+from agents_core.errors import Unsupported
 from agents_core.listeners import Listeners
 from tests.core.nats.scripted import unhandled
 
@@ -62,3 +66,17 @@ def test_listeners_may_come_and_go_while_they_are_called() -> None:
     assert found == []
     listeners.call()
     assert found == ["new"]
+
+
+async def forgotten() -> None:
+    """Nobody would await it."""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"), [(forgotten, "an async listener"), (None, "NoneType as a listener")]
+)
+def test_what_can_not_be_called_at_once_is_refused(wrong: Any, what: str) -> None:
+    listeners: Listeners[[]] = Listeners()
+    with pytest.raises(Unsupported, match=f"{what}.*give a plain function"):
+        listeners.add(wrong)
+    listeners.call()

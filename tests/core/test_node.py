@@ -99,6 +99,9 @@ async def test_bad_specifications_are_refused() -> None:
             await node.spawn(Counter, "c", restart="sometimes")  # type: ignore[arg-type]
         with pytest.raises(InvalidSpec):
             await node.spawn(int, "c")  # type: ignore[type-var, arg-type]
+        for wrong in (Child(Counter, "c"), [Child(Counter, "c")]):
+            with pytest.raises(InvalidSpec, match="is no Supervisor"):
+                await node.supervise(wrong)  # type: ignore[arg-type]
 
 
 async def test_names_and_roots_are_checked() -> None:
@@ -107,6 +110,17 @@ async def test_names_and_roots_are_checked() -> None:
             Node(LocalBus(), **options)
     with pytest.raises(InvalidSubject):
         Node(LocalBus(), root="a..b")
+
+
+async def test_the_log_tells_whether_there_is_a_server(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "agents_core")
+    async with connect("local://room"):
+        assert caplog.messages == ["local://room: connected"]
+
+
+async def test_what_is_printed_says_which_node_it_is() -> None:
+    async with connect("local://room", name="one") as node:
+        assert repr(node) == "Node('one', LocalBus('local://room', connected))"
 
 
 async def test_state_is_kept_where_the_child_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -506,6 +520,24 @@ async def test_who_comes_while_a_node_is_away_does_not_see_it() -> None:
             assert [info.node for info in late.nodes()] == ["late", "other"]
             await one.resume(9.0)
             await until(lambda: len(late.nodes()) == 3)
+
+
+async def test_a_node_does_not_wait_for_its_agents_longer_than_it_may() -> None:
+    class Busy(Counter):
+        async def on_suspend(self, why: str) -> None:
+            told.append(why)
+
+    told: list[str] = []
+    connecting, meeting = pair()
+    async with connecting as one, meeting as other:
+        busy = await one.spawn(Busy, "b")
+        busy.tell("hang")
+        await until(lambda: one.router.cells["b"]._runner.task)
+        await one.suspend("frozen", leave=True, within=0)
+        with pytest.raises(AgentNotFound):
+            await other.agent("b").ask(Add(1), timeout=60)
+        await busy.kill()
+        assert told == []
 
 
 async def test_who_hears_that_a_node_has_left_reaches_nobody_there() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agents_core.errors import Unsupported
 from agents_core.timers import CANCELLED_MAX, Timers
 from tests.core.nats.scripted import unhandled, until
 
@@ -96,6 +97,14 @@ async def test_what_is_no_number_of_seconds_is_refused_and_the_others_fire(wrong
     timers.after(0, lambda: fired.append(1))
     await until(lambda: fired)
     assert not timers._heap
+
+
+async def test_another_event_loop_is_told_how_to_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    timers = Timers()
+    monkeypatch.setattr(timers, "_loop", object())
+    monkeypatch.setattr("agents_core.timers.ONE_LOOP", False)
+    with pytest.raises(Unsupported, match="run_coroutine_threadsafe"):
+        timers.after(1, list)
 
 
 async def test_a_timeout_on_the_heap() -> None:

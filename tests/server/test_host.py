@@ -198,12 +198,13 @@ if __name__ == "__main__":
 """
 
 
-def script(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def script(folder: Path, *arguments: str, text: str = SCRIPT) -> subprocess.Popen[str]:
     path = folder / "script.py"
-    path.write_text(SCRIPT, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, str(path), *arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
 
 
 async def test_a_host_does_not_outlive_its_parent(tmp_path: Path) -> None:
@@ -221,3 +222,11 @@ async def test_a_class_of_the_script_itself(tmp_path: Path) -> None:
         out, _ = await asyncio.to_thread(parent.communicate)
         assert parent.returncode == 0
         assert out.split()[1] == "True"
+
+
+async def test_a_script_that_a_host_would_start_again(tmp_path: Path) -> None:
+    unguarded = SCRIPT.partition("if __name__")[0] + "asyncio.run(main())\n"
+    with script(tmp_path, text=unguarded) as parent:
+        _, errors = await asyncio.to_thread(parent.communicate)
+        assert parent.returncode == 1
+    assert 'below `if __name__ == "__main__":`' in errors

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -86,3 +87,34 @@ async def test_no_message_is_larger_than_servers_that_inflate_can_take(
         sizes.append(size)
         data = data[head + size :]
     assert max(sizes) == 64 * 1024
+
+
+class Foreign:
+    """As uvloop's transports: nothing of asyncio is their base class."""
+
+    def __init__(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+async def test_the_loop_may_have_transports_of_its_own(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    create_connection = loop.create_connection
+
+    async def create(factory: Any, *args: Any, **kwargs: Any) -> Any:
+        def make() -> asyncio.Protocol:
+            protocol: asyncio.Protocol = factory()
+            made = protocol.connection_made
+            monkeypatch.setattr(protocol, "connection_made", lambda one: made(Foreign(one)))
+            return protocol
+
+        return await create_connection(make, *args, **kwargs)
+
+    monkeypatch.setattr(loop, "create_connection", create)
+    nc = await nats.connect(nats_server.websocket_url)
+    await nc.flush()
+    await nc.close()

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Self
 
 from agents_core.bus import Status, Subscription
-from agents_core.errors import AgentsError, ConnectionClosed
+from agents_core.errors import AgentsError, SubscriptionEnded
 from agents_core.nats import backoff
 from agents_core.nats.callbacks import Callbacks, refuse_reading
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
@@ -135,7 +135,7 @@ class Consume:
 
         Raises:
             FetchTimeout: none came in time.
-            ConnectionClosed: it has ended, as was asked for.
+            SubscriptionEnded: as was asked for, or the bus is closed.
             AgentsError: what ended it.
             Unsupported: a callback gets the messages.
         """
@@ -149,7 +149,7 @@ class Consume:
             except TimeoutError:
                 raise FetchTimeout(self._consumer, timeout) from None
         if msg is None:
-            raise ConnectionClosed(self._bus.url)
+            raise SubscriptionEnded(self._bus.url, self._consumer)
         return msg
 
     async def wait(self) -> None:
@@ -334,7 +334,9 @@ class Consume:
 
     def _report(self, error: Exception) -> None:
         if self._error_cb is None:
-            _log.warning("consumer %s of %s: %s", self._consumer, self._stream, error)
+            trace = None if isinstance(error, AgentsError) else error  # of a callback
+            words = "consumer %s of %s: %s"
+            _log.warning(words, self._consumer, self._stream, error, exc_info=trace)
         else:
             self._callbacks.call(self._error_cb, error)
 

@@ -13,6 +13,7 @@ from agents_core.nats.jetstream.consumer import (
     ConsumerPause,
     ConsumerReset,
 )
+from agents_core.nats.jetstream.record import check_config
 from agents_core.nats.jetstream.timestamp import from_datetime
 
 _PAST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -83,6 +84,7 @@ class ConsumerAPI(API):
         params: dict[str, Any],
         action: str,
     ) -> ConsumerInfo:
+        check_config(config, ConsumerConfig)
         wanted = (config or ConsumerConfig()).evolve(**params)
         name = check_name(wanted.name or wanted.durable_name or unique())
         operation = f"CONSUMER.CREATE.{check_name(stream)}.{name}"

@@ -37,6 +37,7 @@ from agents_core.nats.jetstream.object_api import ObjectAPI
 from agents_core.nats.jetstream.ordered import HEARTBEAT_S, INACTIVE_S, OrderedConsumer
 from agents_core.nats.jetstream.publish import PubAck, PublishOptions, publish_headers, read_ack
 from agents_core.nats.jetstream.push_api import PushAPI
+from agents_core.nats.jetstream.record import check_config
 from agents_core.nats.jetstream.subscription import PullSubscription
 from agents_core.nats.jetstream.window import MAX_PENDING, RETRY_ATTEMPTS, RETRY_WAIT_S, Window
 from agents_core.nats.options import NotifyError
@@ -215,6 +216,7 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
             StreamNotFound: no stream has this subject.
             BadRequest: the server refuses the configuration.
         """
+        check_config(config, ConsumerConfig)
         if stream is None:
             stream = await self.find_stream_name_by_subject(subject)
         if durable:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agents_core.bus import Status, Subscription
-from agents_core.errors import AgentsError, ConnectionClosed, NotConnected, RequestTimeout
+from agents_core.errors import AgentsError, NotConnected, RequestTimeout, SubscriptionEnded
 from agents_core.nats import backoff
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
 from agents_core.nats.jetstream.errors import (
@@ -103,7 +103,7 @@ class Fetcher:
         ]
 
     def close(self) -> None:
-        """Ask no more; a fetch that waits ends with `ConnectionClosed`."""
+        """Ask no more; a fetch that waits ends with `SubscriptionEnded`."""
         assert self._subscription is not None
         for forget in self._listening:
             forget()
@@ -142,7 +142,7 @@ class Fetcher:
         """
         assert self._subscription is not None
         if self._bus.status is Status.CLOSED or self._subscription.ended:
-            raise self._subscription.error or ConnectionClosed(self._bus.url)
+            raise self._subscription.error or SubscriptionEnded(self._bus.url, self._consumer)
         if want.no_wait and self._bus.status is not Status.CONNECTED:
             raise NotConnected(self._bus.url)
         now = self._js.timers.now

@@ -11,6 +11,7 @@ from agents_core.nats.jetstream.kv import KeyValue
 from agents_core.nats.jetstream.kv_config import PREFIX, KeyValueConfig
 from agents_core.nats.jetstream.kv_errors import BadBucket
 from agents_core.nats.jetstream.kv_status import BucketStatus
+from agents_core.nats.jetstream.record import check_config
 from agents_core.nats.jetstream.stream import StreamConfig, StreamInfo
 from agents_core.nats.jetstream.stream_api import StreamAPI
 
@@ -48,6 +49,7 @@ class KeyValueAPI(StreamAPI):
             InvalidBucketName, InvalidOption, BadRequest: the configuration can't be.
             Unsupported: the server is too old for `limit_marker_ttl`.
         """
+        check_config(config, KeyValueConfig)
         wanted = config.evolve(**params) if config else KeyValueConfig(**params)
         await self._check_markers(wanted)
         return self._bucket((await self.add_stream(wanted.stream_config())).config)
@@ -65,6 +67,7 @@ class KeyValueAPI(StreamAPI):
             BucketNotFound: there is none.
             and what `create_key_value` raises.
         """
+        check_config(config, KeyValueConfig)
         base = (await self._bucket_info(config.bucket if config else params["bucket"])).config
         wanted = (config or KeyValueConfig.of(base)).evolve(**params)
         await self._check_markers(wanted)

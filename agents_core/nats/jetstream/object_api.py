@@ -10,6 +10,7 @@ from agents_core.nats.jetstream.errors import BucketNotFound, StreamNotFound
 from agents_core.nats.jetstream.object_bucket import ObjectStoreConfig
 from agents_core.nats.jetstream.object_info import stream_name
 from agents_core.nats.jetstream.object_store import ObjectStore
+from agents_core.nats.jetstream.record import check_config
 
 if TYPE_CHECKING:
     from agents_core.nats.jetstream.context import JetStreamContext
@@ -33,6 +34,7 @@ class ObjectAPI(API):
             StreamNameInUse: it exists with another configuration.
             BadRequest: the configuration can't be.
         """
+        check_config(config, ObjectStoreConfig)
         wanted = replace(config or ObjectStoreConfig(), **params)
         if bucket is not None:
             wanted.bucket = bucket

@@ -325,7 +325,9 @@ class PushSubscription:
 
     def _report(self, error: Exception) -> None:
         if self._error_cb is None:
-            _log.warning("consumer %s of %s: %s", self.consumer, self.stream, error)
+            trace = None if isinstance(error, AgentsError) else error  # of a callback
+            words = "consumer %s of %s: %s"
+            _log.warning(words, self.consumer, self.stream, error, exc_info=trace)
         else:
             self._callbacks.call(self._error_cb, error)
 

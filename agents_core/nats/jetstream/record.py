@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple, Self
 
-from agents_core.nats.jetstream.errors import InvalidAnswer
+from agents_core.nats.jetstream.errors import InvalidAnswer, InvalidOption
 from agents_core.nats.jetstream.timestamp import from_datetime, parse_ns, to_datetime
 
 NANOSECONDS = 1_000_000_000
@@ -60,6 +60,16 @@ MOMENT = Kind(_read_moment, _write_moment)
 what the server said."""
 
 _PLAIN = Kind(lambda value: value, lambda value: value)
+
+
+def check_config(config: object, kind: type) -> None:
+    """Refuse what is given in place of a configuration, most often a name.
+
+    Raises:
+        InvalidOption: it is of another type.
+    """
+    if config is not None and not isinstance(config, kind):
+        raise InvalidOption("config", f"a {kind.__name__}, not {config!r}; fields go by name")
 
 
 def choice(kind: type[StrEnum]) -> Kind:
@@ -130,13 +140,23 @@ class Record:
             raise InvalidAnswer(cls.__name__, str(error)) from None
 
     def as_dict(self) -> dict[str, Any]:
-        """The object as the server takes it, without what is None: there its own defaults hold."""
+        """The object as the server takes it, without what is None: there its own defaults hold.
+
+        Raises:
+            InvalidOption: a field is of another type.
+        """
         found = dict(self.extra)
         for f in fields(self):
             value = getattr(self, f.name)
             if value is not None and f.name != "extra":
-                found[f.name] = self.KINDS.get(f.name, _PLAIN).write(value)
+                found[f.name] = self._written(f.name, value)
         return found
+
+    def _written(self, name: str, value: object) -> object:
+        try:
+            return self.KINDS.get(name, _PLAIN).write(value)
+        except (AttributeError, TypeError, ValueError):
+            raise InvalidOption(name, f"it can't be {value!r}") from None
 
     def evolve(self, **params: Any) -> Self:
         """A copy with some fields replaced."""

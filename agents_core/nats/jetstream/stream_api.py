@@ -6,6 +6,7 @@ from typing import Any
 
 from agents_core.nats.jetstream.api import API, PAGES_MAX, check_name
 from agents_core.nats.jetstream.errors import InvalidAnswer, StreamNotFound
+from agents_core.nats.jetstream.record import check_config
 from agents_core.nats.jetstream.stream import StreamConfig, StreamInfo
 
 
@@ -40,6 +41,7 @@ class StreamAPI(API):
     async def _put_stream(
         self, operation: str, config: StreamConfig | None, params: dict[str, Any]
     ) -> StreamInfo:
+        check_config(config, StreamConfig)
         wanted = (config or StreamConfig()).evolve(**params)
         name = check_name(wanted.name)
         return StreamInfo.from_response(

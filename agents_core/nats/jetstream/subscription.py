@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from agents_core.errors import ConnectionClosed
+from agents_core.errors import SubscriptionEnded
 from agents_core.nats.jetstream.consume import Consume
 from agents_core.nats.jetstream.consumer import ConsumerInfo
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
@@ -76,7 +76,7 @@ class PullSubscription:
             BadRequest: the server does not take these arguments.
             PullRefused: the consumer is configured to give less than that.
             PermissionsViolation: this user may not ask, or not hear the answer.
-            ConnectionClosed: the bus was closed, or this subscription.
+            SubscriptionEnded: by `unsubscribe`, or the bus was closed.
             NotConnected: with `no_wait`, if there is no connection. Else a lost connection is
                 waited for, and messages are asked for again.
         """
@@ -141,7 +141,7 @@ class PullSubscription:
 
     async def _fetcher(self) -> Fetcher:
         if self._closed:
-            raise ConnectionClosed(self._js.bus.url)
+            raise SubscriptionEnded(self._js.bus.url, self.consumer)
         for index, fetcher in enumerate(self._idle):
             if fetcher.pending_msgs:
                 return self._idle.pop(index)

@@ -96,7 +96,7 @@ class Watcher(Generic[T]):
 
         Raises:
             FetchTimeout: nothing came within `timeout` seconds; None waits as long as it takes.
-            ConnectionClosed: it was stopped, or the bus was closed.
+            SubscriptionEnded: it was stopped, or the bus was closed.
             AgentsError: what ended it.
         """
         try:

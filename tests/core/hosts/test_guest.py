@@ -13,6 +13,7 @@ from agents_core.errors import AgentStopped, HostLost, UnhandledMessage
 from agents_core.hosts import guest as guest_module
 from agents_core.hosts.channel import Channel
 from agents_core.hosts.guest import Guest
+from agents_core.hosts.modules import MAIN
 from agents_core.ids import unique
 from tests.core.sample import until
 
@@ -189,6 +190,16 @@ async def test_it_keeps_a_module_s_text_until_it_is_imported() -> None:
     parent, name = Parent(), f"made_{unique(6)}"
     parent.channel.post("module", name, False, payload=b"from agents_core import Agent as Fresh")
     assert await parent.start(Slow, cls=f"{name}:Fresh") == {}
+    await parent.end()
+
+
+@pytest.mark.parametrize("name", [MAIN, "made_without_a_guard"])
+async def test_the_script_that_was_started_may_have_no_guard(name: str) -> None:
+    parent = Parent()
+    parent.channel.post("module", name, False, payload=b"raise RuntimeError('again')")
+    failed = (await parent.start(Slow, cls=f"{name}:Mine"))["exit"]
+    assert failed["message"] == "again"
+    assert ('below `if __name__ == "__main__":`' in failed["traceback"]) is (name == MAIN)
     await parent.end()
 
 

@@ -31,6 +31,16 @@ async def test_reply_subjects_are_the_buss_own(prefix: str | bytes) -> None:
         assert all(matches("_INBOX.me.*.i.*", inbox) for inbox in inboxes)
 
 
+async def test_what_is_printed_says_where_it_is() -> None:
+    async with session() as (nc, _, _server):
+        assert repr(nc) == "Client('nats://one:4222', connected)"
+        assert repr(await nc.subscribe("a.*")) == "Subscription('a.*')"
+        assert repr(await nc.subscribe("a", queue="q")) == "Subscription('a', queue='q')"
+    bus = LocalBus("room")
+    await bus.close()
+    assert repr(bus) == "LocalBus('local://room', closed)"
+
+
 @pytest.mark.parametrize("prefix", ["", "a b", "a.>", "a.*"])
 async def test_a_prefix_that_can_not_be_in_a_subject_is_refused(prefix: str) -> None:
     with pytest.raises(InvalidSubject):

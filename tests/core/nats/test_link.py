@@ -307,8 +307,9 @@ async def test_force_reconnect_without_reconnects() -> None:
 
 async def test_another_pool_while_connected() -> None:
     async with session() as (nc, _, server):
-        nc.set_server_pool(["nats://two", "nats://three"])
-        assert nc.servers == ["nats://two:4222", "nats://three:4222"]
+        for pool in (["nats://two", "nats://three"], "nats://two,nats://three"):
+            nc.set_server_pool(pool)
+            assert nc.servers == ["nats://two:4222", "nats://three:4222"]
         assert nc.url == "nats://one:4222"
         with pytest.raises(TransportError, match="no server"):
             nc.set_server_pool([])

@@ -26,6 +26,33 @@ def test_what_is_no_number_of_seconds_is_refused(name: str, wrong: object) -> No
         Options(**{name: wrong})
 
 
+def test_of_several_seconds_the_wrong_ones_are_named() -> None:
+    with pytest.raises(ValueError, match=r"^drain_timeout: None is not a number of seconds$"):
+        Options(drain_timeout=None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name", ["max_reconnect_attempts", "max_outstanding_pings", "pending_size"]
+)
+@pytest.mark.parametrize("wrong", [None, "1", float("nan")])
+def test_what_is_no_number_is_refused(name: str, wrong: object) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is a number, not {wrong!r}$"):
+        Options(**{name: wrong})
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("ping_interval", 0), ("ping_interval", -1), ("reconnect_time_wait", -1)]
+)
+def test_what_would_leave_no_pause_is_refused(name: str, wrong: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        Options(**{name: wrong})
+
+
+def test_a_name_is_a_text() -> None:
+    with pytest.raises(ValueError, match=r"^name is a text, not 3$"):
+        Options(name=3)  # type: ignore[arg-type]
+
+
 def test_tls_settings() -> None:
     context = object()
     tls = Options(tls=context, tls_hostname="h", tls_handshake_first=True).tls_settings()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -213,6 +214,13 @@ async def test_a_silence_that_makes_no_sense_is_none(stall: float) -> None:
         asking = asyncio.create_task(many(nc, timeout=0.05, stall=stall))
         (await question(peer))(b"1")
         assert await asking == [b"1"]
+
+
+async def test_a_silence_that_is_no_number_is_refused_and_no_more_is_said() -> None:
+    async with session() as (nc, _, _):
+        with pytest.raises(TypeError):
+            nc.request_many("a", stall="1")  # type: ignore[arg-type]
+        gc.collect()  # an error in `__del__` would be a warning, and so fail this
 
 
 async def test_what_came_in_time_is_delivered_to_a_reader_that_takes_its_own() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,14 @@ def test_good_subjects(subject: str) -> None:
 def test_subjects_that_can_not_be_published_to(subject: str) -> None:
     with pytest.raises(InvalidSubject):
         check_subject(subject)
+
+
+@pytest.mark.parametrize("subject", [b"a", 3, None])
+def test_a_subject_is_a_text(subject: Any) -> None:
+    for check in (check_subject, check_word):
+        with pytest.raises(InvalidSubject, match="it is no text") as raised:
+            check(subject)
+        assert raised.value.subject == repr(subject)
 
 
 def test_wildcards_may_be_subscribed_to() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -240,6 +241,16 @@ async def test_a_plain_callback_may_begin_a_task() -> None:
 async def test_what_can_not_be_called_is_no_callback() -> None:
     with pytest.raises(Unsupported, match=r"a str as a callback.*a function, plain or async"):
         Source("x")
+
+    def plain(_: Msg) -> Iterator[int]:
+        yield 1
+
+    async def late(_: Msg) -> AsyncIterator[int]:
+        yield 1
+
+    for never in (plain, late):
+        with pytest.raises(Unsupported, match=r"a generator as a callback"):
+            Source(never)
 
 
 async def test_nobody_reads_beside_a_callback() -> None:

@@ -26,6 +26,12 @@ def test_there_and_back(action: StateAction, data: Any) -> None:
     assert actions.from_json(data) == action
 
 
+@pytest.mark.parametrize("wrong", ["theme", None, Get])
+def test_what_is_no_action_is_not_sent(wrong: Any) -> None:
+    with pytest.raises(InvalidMessage, match="use Store, Get, Delete, Clear or List"):
+        actions.to_json(wrong)
+
+
 def test_the_seed_lists_without_a_prefix() -> None:
     assert actions.from_json("List") == List()
 

@@ -13,9 +13,9 @@ import pytest
 
 from agents_core.bus import Status
 from agents_core.errors import (
-    ConnectionClosed,
     OutboundBufferFull,
     PermissionsViolation,
+    SubscriptionEnded,
     Unsupported,
 )
 from agents_core.nats.jetstream import Consume, JetStreamContext, JSMsg, consume
@@ -126,7 +126,7 @@ async def test_the_next_message_or_why_there_is_none() -> None:
         it.server.deliver(request, 2, b"2")
         assert (await waiting).data == b"2"
         it.messages.stop()
-        with pytest.raises(ConnectionClosed):
+        with pytest.raises(SubscriptionEnded, match="'c' has ended"):
             await it.messages.next_msg()
 
 
@@ -492,3 +492,17 @@ async def test_errors_are_logged_unless_somebody_listens(
                 server.say(await server.pull(), 409, "Leadership Change")
                 await server.pull()
     assert "consumer c of s: Leadership Change" in caplog.text
+
+
+async def test_the_log_tells_where_a_callback_raised(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: JSMsg) -> None:
+        raise ValueError("in the callback")
+
+    async with jetstream() as (js, server):
+        messages = Consume(js, "s", "c", FLOW, PullOptions(), Pins(), fail)
+        async with await messages.open():
+            server.deliver(await server.pull(), 1, b"1")
+            await settle(js.bus)
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert (record.exc_info[0], "in the callback" in record.getMessage()) == (ValueError, True)

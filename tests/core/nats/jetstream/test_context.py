@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from agents_core import nats
@@ -98,6 +100,22 @@ async def test_what_an_ordered_consumer_is(
             }
             request = await server.pull()
             assert request.body["idle_heartbeat"] == 5_000_000_000
+
+
+async def test_a_name_is_no_configuration() -> None:
+    async with jetstream() as (js, _):
+        wrong: Any = "NAME"
+        for call in (
+            js.add_stream(wrong),
+            js.update_stream(wrong),
+            js.add_consumer("s", wrong),
+            js.pull_subscribe("a", stream="s", config=wrong),
+            js.create_key_value(wrong),
+            js.update_key_value(wrong),
+            js.create_object_store("b", wrong),
+        ):
+            with pytest.raises(InvalidOption, match=r"config: a \w+Config, not 'NAME'"):
+                await call
 
 
 async def test_bounds_are_checked() -> None:

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from agents_core.bus import Status
-from agents_core.errors import ConnectionClosed, NotConnected, PermissionsViolation
+from agents_core.errors import (
+    ConnectionClosed,
+    NotConnected,
+    PermissionsViolation,
+    SubscriptionEnded,
+)
 from agents_core.nats.jetstream import JSMsg, PullSubscription, fetch
 from agents_core.nats.jetstream.errors import (
     APIError,
@@ -319,9 +324,9 @@ async def test_the_end_of_the_bus_and_of_the_subscription() -> None:
         fetching = start(subscription)
         await server.pull()
         await subscription.unsubscribe()
-        with pytest.raises(ConnectionClosed):
+        with pytest.raises(SubscriptionEnded, match="'c' has ended"):
             await fetching
-        with pytest.raises(ConnectionClosed):
+        with pytest.raises(SubscriptionEnded, match="'c' has ended"):
             await subscription.fetch()
         subscription = await js.pull_subscribe_bind("c", "s")
         fetching = start(subscription)

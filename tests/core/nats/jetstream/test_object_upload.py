@@ -304,9 +304,12 @@ class Slow:
         return self.waiting[-1]
 
     async def acknowledge(self, seconds: float) -> int:
-        """All that are under way, after so many seconds; how many they were."""
-        for _ in range(5000):
-            await asyncio.sleep(0)
+        """All that are under way once no more are sent, after so many seconds; how many."""
+        known = -1
+        while known != len(self.waiting):
+            known = len(self.waiting)
+            for _ in range(20):
+                await asyncio.sleep(0)
         waiting, self.waiting = self.waiting, []
         self.now += seconds
         for future in waiting:

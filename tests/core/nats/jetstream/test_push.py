@@ -580,3 +580,16 @@ async def test_errors_are_logged_unless_somebody_listens(
             async with await js.subscribe_bind("s", config, "c"):
                 await server.expect("CONSUMER.INFO")
     assert "consumer c of s: nothing from consumer 'c'" in caplog.text
+
+
+async def test_the_log_tells_where_a_callback_raised(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: JSMsg) -> None:
+        raise ValueError("in the callback")
+
+    async with jetstream() as (js, server):
+        config = ConsumerConfig(deliver_subject=TO)
+        async with await js.subscribe_bind("s", config, "c", fail):
+            await Reader(js, server).deliver(1)
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert (record.exc_info[0], "in the callback" in record.getMessage()) == (ValueError, True)

@@ -20,9 +20,19 @@ from agents_core.nats.jetstream import (
     StreamSource,
     SubjectTransform,
 )
-from agents_core.nats.jetstream.errors import InvalidAnswer
+from agents_core.nats.jetstream.errors import InvalidAnswer, InvalidOption
 
 STREAM = {"config": {"name": "s"}, "state": {"messages": 1}}
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("max_age", "1h"), ("placement", {"cluster": "east"}), ("sources", ["other"])],
+)
+def test_what_has_no_form_on_the_wire_is_named(name: str, wrong: Any) -> None:
+    with pytest.raises(InvalidOption) as raised:
+        StreamConfig(name="s", **{name: wrong}).as_dict()
+    assert (raised.value.name, raised.value.reason) == (name, f"it can't be {wrong!r}")
 
 
 def test_durations_and_moments_have_our_units() -> None:
