@@ -177,6 +177,25 @@ async def test_stop_ends_all_endpoints_before_it_waits_for_a_handler() -> None:
     await bus.close()
 
 
+async def test_an_endpoint_that_comes_while_it_stops_is_ended_too() -> None:
+    class Slow(LocalBus):
+        async def subscribe(self, *args: Any, **options: Any) -> Any:
+            subscription = await super().subscribe(*args, **options)
+            await asyncio.sleep(0)
+            return subscription
+
+    bus = Slow()
+    made = await service(bus)
+    adding = asyncio.create_task(made.add_endpoint(name="late", handler=echo))
+    await asyncio.sleep(0)
+    await made.stop()
+    with pytest.raises(InvalidService, match="has stopped"):
+        await adding
+    with pytest.raises(NoResponders):
+        await bus.request("late", timeout=5)
+    await bus.close()
+
+
 async def test_a_handler_may_stop_its_own_service() -> None:
     bus = LocalBus()
 
