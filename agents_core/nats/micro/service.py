@@ -215,11 +215,15 @@ class Service(Group):
     async def stop(self) -> None:
         """Take no more requests, answer what is under way, and be found no more.
 
-        A connection that is down is no hindrance: the interest has ended here.
+        A connection that is down is no hindrance: the interest has ended here. In a handler it does
+        not wait for that handler; nor for others, if it is being stopped already, which may wait
+        for this one.
         """
-        self._stopping = True
+        again, self._stopping = self._stopping, True
         self._verbs.end()
         await asyncio.gather(*map(_leave, self._endpoints))  # all at once, then wait for handlers
+        if again and any(endpoint.is_caller() for endpoint in self._endpoints):
+            return
         for endpoint in self._endpoints:
             await endpoint.drain()
         if self._unlisten is not None:

@@ -210,6 +210,24 @@ async def test_a_handler_may_stop_its_own_service() -> None:
     await bus.close()
 
 
+async def test_two_handlers_may_stop_their_service_at_once() -> None:
+    bus, both = LocalBus(), asyncio.Barrier(2)
+
+    async def last(request: Request) -> None:
+        await both.wait()
+        await made.stop()
+        request.respond(b"bye")
+
+    made = await service(bus)
+    for name in ("e", "f"):
+        await made.add_endpoint(name=name, handler=last)
+    async with asyncio.timeout(5):
+        asked = await asyncio.gather(*(bus.request(name, timeout=5) for name in ("e", "f")))
+        assert [msg.data for msg in asked] == [b"bye", b"bye"]
+        await made.stopped.wait()
+    await bus.close()
+
+
 async def test_a_context_manager_stops_it() -> None:
     bus = LocalBus()
     async with Service(bus, name="math", version="1.0.0") as made:
