@@ -238,7 +238,8 @@ class CallbackCancelled(AgentsError):
 class ServiceError(AgentsError):
     """A service answers with an error (ADR-32); a handler raises it to do so.
 
-    `code` is a whole number as text, which an int becomes; HTTP's are usual.
+    `code` is a whole number as text, which an int becomes; HTTP's are usual. `description` is text,
+    which anything else becomes, such as the error behind it.
     """
 
     code: str
@@ -247,6 +248,7 @@ class ServiceError(AgentsError):
 
     def __post_init__(self) -> None:
         self.code = str(self.code)
+        self.description = str(self.description)
 
 
 @dataclass(eq=False)

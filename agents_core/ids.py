@@ -34,8 +34,8 @@ def unique(length: int = 22) -> str:
     """A fresh random token of letters and digits; 22 of them hold 124 bits at least.
 
     Drawn from the system's randomness at every call: nothing that a memory snapshot of the
-    interpreter could repeat (facts: two tabs restored from one snapshot must not share an id). In
-    one draw, as every message has such an id. That 256 is no multiple of 62 makes eight characters
-    a quarter more likely than the others.
+    interpreter could repeat, as two tabs restored from one must not share an id. In one draw, as
+    every message has such an id. That 256 is no multiple of 62 makes eight characters a quarter
+    more likely than the others.
     """
     return os.urandom(length).translate(_LETTERS).decode()

@@ -26,8 +26,7 @@ STARTING = frozenset({"starting", "restarting"})
 class Tree:
     """A supervisor with its children; itself a child of the one above.
 
-    It knows its children, cells or trees, only by `start`, `stop`, `discard`, `phase`, `restart`
-    and `on_exit`: a child in another worker or process needs no more than that.
+    Its children are cells or trees; an agent in another worker or process is a cell, too.
     """
 
     def __init__(self, node: Node, spec: Supervisor, path: str = "") -> None:

@@ -67,7 +67,7 @@ async def of_hosts(place: str, runs: int, scale: float) -> Results:
     results: Results = {}
     async with connect("local://") as node:
         for run in range(runs):
-            adder, prober = await _two(node, run, scale, results.setdefault(place, {}))
+            adder, prober = await _two(node, run, results.setdefault(place, {}))
             await _messages(node, adder, prober, scale, results[place])
             await _ends(adder, prober, scale, results, place)
             for ref in (adder, prober):
@@ -89,7 +89,7 @@ async def crowd(count: int) -> Node:
     return node
 
 
-async def _two(node: Node, run: int, scale: float, figures: Figures) -> tuple[AgentRef, AgentRef]:
+async def _two(node: Node, run: int, figures: Figures) -> tuple[AgentRef, AgentRef]:
     """Two agents in hosts of their own; the second one starts when all is warm."""
     adder = await _spawn(node, Adder, f"adder-{run}")
     began = perf_counter()

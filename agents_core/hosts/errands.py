@@ -48,7 +48,7 @@ class Errands:
         self._warned = -WARN_S
 
     def verbs(self) -> Verbs:
-        """What an interpreter may say."""
+        """See `Interpreter`."""
         return {
             "ask": self._ask,
             "control": self._control,

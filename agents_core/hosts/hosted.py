@@ -164,9 +164,9 @@ class HostedCell(Cell):
             item = self.mailbox.take()
             if item is None:
                 return
-            Flight(self, item)
+            self._fly(Flight(self, item), item)
 
-    def fly(self, flight: Flight, item: Item) -> None:
+    def _fly(self, flight: Flight, item: Item) -> None:
         """Hand on one item."""
         self._flights.add(flight)
         if isinstance(item, Envelope):
@@ -196,7 +196,6 @@ class Flight:
         self._cell = cell
         self._item = item
         self._landed = False
-        cell.fly(self, item)
 
     def done(self) -> bool:
         """Whether its outcome is known."""

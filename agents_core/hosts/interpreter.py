@@ -37,7 +37,8 @@ class Interpreter:
         spec: its bounds.
         name: for people.
         timers: for looking after it.
-        verbs: what it may say beside what is about itself; `room` is called when it keeps up again.
+        verbs: what it may say beside what is about itself; and `counts`, called with what it tells
+            of its agents at each sign of life, and `room`, called when it keeps up again.
         on_lost: called once, with the reason, when it is gone or given up.
     """
 

@@ -26,10 +26,7 @@ LINE_BYTES_MAX = 64 * 1024
 sends holds two subjects, and another server of a cluster may allow more."""
 
 INFO_BYTES_MAX = 4 * 1024 * 1024
-"""INFO lists every server of a cluster and has no limit of its own.
-
-4,096 broke a peer (facts: nats.md 1).
-"""
+"""INFO lists every server of a cluster and has no limit of its own; 4,096 broke a peer."""
 
 PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 """The largest `max_payload` that a server can be given."""

@@ -30,11 +30,15 @@ def parse_url(text: str) -> SplitResult:
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port
-        if "@" in url._replace(scheme="", netloc="").geturl() and url.scheme in {"nats", "tls"}:
+        behind = url._replace(scheme="", netloc="").geturl()
+        if "@" in (behind if url.scheme in {"nats", "tls"} else url.fragment):
             raise ValueError  # a password with a slash, taken for a path
     except ValueError:  # whose words may repeat a part of the password
         reason = "host or port can't be read; percent-encode user and password"
-        raise TransportError(text.rpartition("@")[2], reason) from None
+        before, _, host_and_port = text.rpartition("@")
+        # Without an @ what was taken for a port may be a password, up to a comma in it.
+        shown = host_and_port if before else text.rpartition(":")[0]
+        raise TransportError(shown, reason) from None
     if url.scheme not in PORTS:
         raise Unsupported(f"the scheme {url.scheme}://", f"use one of {', '.join(PORTS)}")
     if not host:

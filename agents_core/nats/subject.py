@@ -19,7 +19,7 @@ def check_subject(subject: str, *, wildcards: bool = False) -> None:
     """Check a subject before it goes into a control line.
 
     The server closes the connection without a word for some of these, and accepts others without
-    ever delivering (facts: nats.md 7), so all of them are refused here.
+    ever delivering, so all of them are refused here.
 
     Args:
         subject: tokens separated by dots.

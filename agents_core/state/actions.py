@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, cast, get_args
 
 from agents_core.errors import InvalidMessage
 from agents_core.state.backend import Json
@@ -45,13 +45,7 @@ class List:
 
 StateAction: TypeAlias = Store | Get | Delete | Clear | List
 
-_BY_NAME: dict[str, type[StateAction]] = {
-    "Store": Store,
-    "Get": Get,
-    "Delete": Delete,
-    "Clear": Clear,
-    "List": List,
-}
+_BY_NAME: dict[str, type[StateAction]] = {kind.__name__: kind for kind in get_args(StateAction)}
 
 
 def to_json(action: StateAction) -> Json:

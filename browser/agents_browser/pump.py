@@ -11,7 +11,7 @@ import js
 from pyodide.ffi import JsDoubleProxy, create_proxy, to_js
 
 MESSAGE_BYTES_MAX = 64 * 1024
-"""What is sent is no larger: it could break a server that inflates it (facts: nats.md 0.4)."""
+"""What is sent is no larger: it could break a server that inflates it."""
 
 INBOUND_BYTES = 256 * 1024
 """What is handed over at once; more comes in parts. It is held for as long as Python runs."""

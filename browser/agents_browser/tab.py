@@ -10,7 +10,7 @@ an `id` that its `reply` repeats:
     {"method": "subscribe", "subject"}                  {"method": "unsubscribe", "subscription"}
     {"method": "install", "package"}                    {"method": "spawn", "path", "agent", "args",
                                                          "kwargs", "child", "supervisor"}
-    {"method": "lifecycle", "event"}
+    {"method": "lifecycle", "event"}                    {"method": "ping"}
 
 and what it hears: `phase`, `status`, `nodes`, `event`, `slow`, `message`, `reply`, `failed`.
 """

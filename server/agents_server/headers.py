@@ -1,4 +1,4 @@
-"""The security headers of every response (facts: browser.md 5)."""
+"""The security headers of every response."""
 
 from __future__ import annotations
 

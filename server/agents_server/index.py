@@ -127,7 +127,7 @@ def lock(stock: Path, wheels: Sequence[Path]) -> bytes:
     """Pyodide's lock file with nothing but our wheels in it.
 
     The stock one names some hundred packages that are elsewhere; and its micropip is another file
-    than the one that PyPI has, so its checksum would not fit (facts: browser.md 0.5).
+    than the one that PyPI has, so its checksum would not fit.
 
     Args:
         stock: the lock file that came with Pyodide; says for which Pyodide it is.

@@ -2,7 +2,7 @@
 
 One nats-py client is one session here: it is told not to reconnect, and a lost session is replaced
 by a new one on which every subscription is made anew. So what nats-py keeps over a reconnect, and
-gets wrong there (facts: nats.md 1), is never used.
+gets wrong there, is never used.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from agents_core.nats.transport import TLS
 from agents_server.tcp import context_of, reason
 
 MESSAGE_BYTES_MAX = 64 * 1024
-"""A larger message can break a server that inflates it (facts: nats.md 0.4)."""
+"""A larger message can break a server that inflates it."""
 
 INCOMING_BYTES_MAX = 128 * 1024 * 1024
 """Twice the largest NATS payload; a peer that sends more in one message is not a NATS server."""

@@ -183,7 +183,7 @@ async def test_closing_does_not_wait_for_a_server_that_takes_nothing(
 @pytest.fixture
 def asking_server(tmp_path: Path) -> Iterator[NatsServer]:
     """A server that asks soon whether a client lives."""
-    server = NatsServer(tmp_path, extra='ping_interval: "100ms"')
+    server = NatsServer(tmp_path, extra='ping_interval: "500ms"')
     server.start()
     yield server
     server.stop()

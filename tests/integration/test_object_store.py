@@ -391,6 +391,10 @@ async def test_links(nats_server: NatsServer) -> None:
                 await store.add_link("m", wrong)
         with pytest.raises(ObjectDeleted):
             await store.get("l")
+        await other.put("o", b"3")
+        await store.delete("l")
+        left = await store.get("l", show_deleted=True)
+        assert (left.data, left.info.name, left.info.deleted) == (b"", "l", True)
         for add in (
             store.add_link("a", await store.get_info("a")),
             store.add_bucket_link("a", other),

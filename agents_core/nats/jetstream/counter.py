@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agents_core.nats.jetstream.api import read_object
-from agents_core.nats.jetstream.errors import InvalidAnswer
+from agents_core.nats.jetstream.errors import InvalidAnswer, InvalidOption
 from agents_core.nats.jetstream.header import Header
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class CounterEntry:
 class Counter:
     """The counters of one stream, which needs `allow_msg_counter` and `allow_direct`.
 
-    Made by `js.counter(stream)`. Numbers may be as large as one likes.
+    Made by `js.counter(stream)`. A number has at most 1,000 digits.
     """
 
     def __init__(self, js: JetStreamContext, stream: str) -> None:
@@ -52,8 +52,11 @@ class Counter:
         """Add to a counter, which begins at 0, and return what it is then.
 
         Raises:
-            what `JetStreamContext.publish` raises.
+            InvalidOption: the number is too long, so that nobody here could read the counter again.
+            and what `JetStreamContext.publish` raises.
         """
+        if abs(value) >= 10**DIGITS_MAX:
+            raise InvalidOption("value", f"at most {DIGITS_MAX:,} digits")
         ack = await self._js.publish(subject, headers={Header.INCR: f"{value:+d}"})
         return _number(ack.val)
 

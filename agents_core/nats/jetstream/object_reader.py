@@ -76,12 +76,14 @@ class ObjectReader:
         """Ask for the first chunks.
 
         Raises:
-            BadObjectMeta: it has no digest to be checked by.
+            BadObjectMeta: it has no digest to be checked by, or nothing says where its chunks are.
             and what `JetStreamContext.ordered_consumer` raises.
         """
         if self._expected is None and not self.info.deleted:
             raise BadObjectMeta(self.info.bucket, f"no SHA-256 in digest {self.info.digest!r}")
         if self.info.chunks:
+            if not self.info.nuid:
+                raise BadObjectMeta(self.info.bucket, "it has chunks, but no nuid")
             self._messages = await self._js.ordered_consumer(
                 self._stream,
                 self._subject,

@@ -238,7 +238,7 @@ class ObjectStore:
         """The object itself, wherever links lead."""
         info = await self.get_info(name, show_deleted)
         for _ in range(LINKS_MAX + 1):
-            if (link := info.link) is None:
+            if (link := info.link) is None or info.deleted:
                 return info
             if not link.name:
                 raise LinkIsABucket(info.bucket, info.name, link.bucket)

@@ -8,7 +8,12 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from agents_core.bus import PENDING_BYTES_LIMIT, Callback, Status, Subscription
-from agents_core.errors import AgentsError, ConnectionClosed, NotConnected
+from agents_core.errors import (
+    AgentsError,
+    ConnectionClosed,
+    NotConnected,
+    PermissionsViolation,
+)
 from agents_core.nats import backoff
 from agents_core.nats.callbacks import (
     RAISED,
@@ -311,6 +316,8 @@ class PushSubscription:
                 return
             except AgentsError as error:
                 self._report(error)
+                if isinstance(error, PermissionsViolation):
+                    return  # who may not ask will not know, and is delivered to all the same
             attempt += 1
             await asyncio.sleep(backoff.delay(attempt, PAUSE_S_MAX, self._js.rng))
         if info.config.deliver_subject != self.subject:

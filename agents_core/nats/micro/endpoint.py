@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ class Endpoint:
         self.info = info
         self._handler = handler
         self._subscription: Subscription | None = None
+        self._task: asyncio.Task[object] | None = None  # of an async handler, the last one
         self.reset()
 
     def reset(self) -> None:
@@ -72,11 +74,16 @@ class Endpoint:
         if self._subscription is not None:
             await self._subscription.drain()
 
+    def is_caller(self) -> bool:
+        """Whether this is called from within its async handler."""
+        return self._task is asyncio.current_task()
+
     def _handle(self, msg: Msg) -> None:
         with self._handling(msg) as request:
             check_result(self._handler(request))
 
     async def _handle_async(self, msg: Msg) -> None:
+        self._task = asyncio.current_task()
         with self._handling(msg) as request:
             await cast("Awaitable[object]", self._handler(request))
 

@@ -110,9 +110,10 @@ class Request:
             InvalidService: the code is no number.
             InvalidSubject: whoever sent it wants no answer.
         """
-        found = with_all_values(headers) | error_headers(code, description)
+        error = ServiceError(str(code), description)
+        found = with_all_values(headers) | error_headers(error.code, error.description)
         done = self.msg.respond(data, found)
-        self._on_error(ServiceError(str(code), description))
+        self._on_error(error)
         return done
 
 

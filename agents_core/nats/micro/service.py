@@ -152,6 +152,7 @@ class Service(Group):
         self._endpoints: list[Endpoint] = []
         self._verbs = Verbs(bus, self)
         self._unlisten: Callable[[], None] | None = None
+        self._stopping = False
         self.reset()
 
     async def start(self) -> None:
@@ -170,9 +171,13 @@ class Service(Group):
 
     async def add(self, endpoint: Endpoint) -> None:
         """Take an endpoint; called by `add_endpoint`."""
-        if self.stopped.is_set():
-            raise InvalidService("endpoint", endpoint.info.name, "the service has stopped")
+        gone = InvalidService("endpoint", endpoint.info.name, "the service has stopped")
+        if self._stopping or self.stopped.is_set():
+            raise gone
         await endpoint.start(self._bus)
+        if self._stopping:  # meanwhile, and `stop` did not see this one
+            await _leave(endpoint)
+            raise gone
         self._endpoints.append(endpoint)
 
     def ping(self) -> ServicePing:
@@ -210,10 +215,15 @@ class Service(Group):
     async def stop(self) -> None:
         """Take no more requests, answer what is under way, and be found no more.
 
-        A connection that is down is no hindrance: the interest has ended here.
+        A connection that is down is no hindrance: the interest has ended here. In a handler it does
+        not wait for that handler; nor for others, if it is being stopped already, which may wait
+        for this one.
         """
+        again, self._stopping = self._stopping, True
         self._verbs.end()
         await asyncio.gather(*map(_leave, self._endpoints))  # all at once, then wait for handlers
+        if again and any(endpoint.is_caller() for endpoint in self._endpoints):
+            return
         for endpoint in self._endpoints:
             await endpoint.drain()
         if self._unlisten is not None:

@@ -117,17 +117,14 @@ class Interpreter:
 
 
 class _Back:
-    """The guest's end."""
+    """The guest's end, a `Line`."""
 
     def __init__(self, interpreter: Interpreter) -> None:
         self._interpreter = interpreter
 
     def post(self, data: bytes) -> None:
-        """See `Pipe.post`."""
+        """See `Line.post`."""
         asyncio.get_running_loop().call_soon(self._interpreter.arrived, data)
-
-    def terminate(self) -> None:
-        """A guest does not end who started it."""
 
 
 class FakeKit(Kit):

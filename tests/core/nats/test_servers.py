@@ -40,6 +40,8 @@ def test_urls(text: str, url: str) -> None:
         ("nats://u:secret/1@host", TransportError),
         ("nats://u:1/secret@host", TransportError),
         ("nats://u:1#secret@host", TransportError),
+        ("ws://u:1#secret@host", TransportError),
+        ("nats://u:secret", TransportError),  # what is before a comma in a password
         ("nats://[::1", TransportError),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from agents_core.nats.jetstream import CounterEntry
 from agents_core.nats.jetstream.counter import DIGITS_MAX
-from agents_core.nats.jetstream.errors import InvalidAnswer
+from agents_core.nats.jetstream.errors import InvalidAnswer, InvalidOption
 from agents_core.nats.msg import Msg
 from tests.core.nats.jetstream.fake import jetstream
 
@@ -32,6 +32,12 @@ async def test_adding() -> None:
     assert await added(5, b'{"stream":"s","seq":1,"val":"7"}') == ("+5", 7)
     assert await added(-5, b'{"stream":"s","seq":1,"val":"-7"}') == ("-5", -7)
     assert await added(0, b'{"stream":"s","seq":1,"val":"%d"}' % huge) == ("+0", huge)
+
+
+async def test_a_number_that_could_not_be_read_again_is_not_added() -> None:
+    for value in (10**DIGITS_MAX, -(10**DIGITS_MAX), 10**9999):
+        with pytest.raises(InvalidOption):
+            await added(value, b'{"stream":"s","seq":1,"val":"1"}')
 
 
 @pytest.mark.parametrize("said", [b'"val":7', b'"val":"x"', b'"val":"%d"' % 10**1000, b'"x":1'])

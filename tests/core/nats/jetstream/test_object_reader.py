@@ -17,7 +17,7 @@ from agents_core.nats.jetstream.object_errors import (
     DigestMismatch,
     ObjectIncomplete,
 )
-from agents_core.nats.jetstream.object_info import ObjectMeta, ObjectMetaOptions
+from agents_core.nats.jetstream.object_info import ObjectMeta, ObjectMetaOptions, write_digest
 from tests.core.nats.jetstream.fake import set_status, settle
 from tests.core.nats.jetstream.fake_bucket import BUSY, NO_CONSUMER, NO_STREAM, Bucket, bucket
 
@@ -180,6 +180,9 @@ async def test_the_digest_has_to_be_one() -> None:
             info = ObjectInfo("a", "b", "n", digest=digest)
             with pytest.raises(BadObjectMeta, match="no SHA-256"):
                 await ObjectReader(store._js, info).open()
+        homeless = ObjectInfo("a", "b", "", 1, chunks=1, digest=write_digest(bytes(32)))
+        with pytest.raises(BadObjectMeta, match="no nuid"):
+            await ObjectReader(store._js, homeless).open()
         deleted = ObjectInfo("a", "b", "n", deleted=True)
         assert await (await ObjectReader(store._js, deleted).open()).read() == b""
 

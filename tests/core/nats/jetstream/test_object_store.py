@@ -380,6 +380,8 @@ async def test_links() -> None:
         with pytest.raises(LinkIsABucket):
             await store.get("l")
         await store.delete("l")
+        left = await store.get("l", show_deleted=True)
+        assert (left.data, left.info.name) == (b"", "l")
         await store.add_link("l", await store.get_info("a"))
         assert (await store.get("l")).data == b"y"
 

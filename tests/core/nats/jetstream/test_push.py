@@ -16,6 +16,7 @@ from agents_core.errors import (
     ConnectionClosed,
     NotConnected,
     OutboundBufferFull,
+    PermissionsViolation,
     Unsupported,
 )
 from agents_core.nats.jetstream import (
@@ -44,6 +45,7 @@ from tests.core.nats.jetstream.fake import (
     Request,
     Server,
     jetstream,
+    refuse,
     set_status,
     settle,
 )
@@ -426,6 +428,23 @@ async def test_after_a_lost_connection_it_looks_until_it_knows() -> None:
         assert [isinstance(error, APIError) for error in it.errors] == [True, False]
         await it.deliver(1)
         assert await it.next(1) == [b"1"]
+
+
+async def test_who_may_not_ask_about_the_consumer_asks_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(push, "PAUSE_S_MAX", 0.001)
+    async with reader() as it:
+        set_status(it.js, Status.RECONNECTING)
+        set_status(it.js, Status.CONNECTED)
+        request = await it.server.expect("CONSUMER.INFO")
+        refuse(it.js.bus, f"$JS.API.{request.operation}")
+        await it.told.wait()
+        assert it.subscription._work is not None
+        await it.subscription._work
+        assert [type(error) for error in it.errors] == [PermissionsViolation]
+        await it.deliver(1)
+        assert (await it.subscription.next_msg()).data == b"1"
 
 
 async def test_a_consumer_that_delivers_elsewhere_now() -> None:

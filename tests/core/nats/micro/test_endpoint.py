@@ -77,8 +77,9 @@ async def test_processing_time_is_what_the_handler_took() -> None:
         (ServiceError("not found", "no such"), "500", "ServiceError(code='not found', descri"),
         (ValueError("x\r\ny"), "500", r"ValueError('x\r\ny')"),
         (Awkward(), "500", "Awkward"),
+        (ServiceError("400", ValueError("no")), "400", "no"),  # type: ignore[arg-type]
     ],
-    ids=["meant", "no code", "not meant", "without a text"],
+    ids=["meant", "no code", "not meant", "without a text", "described by an error"],
 )
 @pytest.mark.parametrize("is_async", [False, True], ids=["plain", "coroutine"])
 async def test_what_a_handler_raises_is_the_answer(

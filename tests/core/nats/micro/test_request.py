@@ -66,6 +66,13 @@ async def test_an_error_is_an_answer_with_two_headers() -> None:
         assert str(error) == "404: no such"
 
 
+async def test_an_error_may_be_described_by_another_one() -> None:
+    msg, errors = await answered(lambda request: request.respond_error(400, KeyError("k")))  # type: ignore[arg-type]
+    for error in (error_of(msg), *errors):
+        assert error is not None
+        assert error.data() == {"code": "400", "description": "'k'"}
+
+
 @pytest.mark.parametrize("code", ["", "x", "4x", "-1", "1.5", "٤", -1])
 def test_a_code_is_a_number_that_everybody_can_parse(code: str | int) -> None:
     with pytest.raises(InvalidService):

@@ -177,6 +177,25 @@ async def test_stop_ends_all_endpoints_before_it_waits_for_a_handler() -> None:
     await bus.close()
 
 
+async def test_an_endpoint_that_comes_while_it_stops_is_ended_too() -> None:
+    class Slow(LocalBus):
+        async def subscribe(self, *args: Any, **options: Any) -> Any:
+            subscription = await super().subscribe(*args, **options)
+            await asyncio.sleep(0)
+            return subscription
+
+    bus = Slow()
+    made = await service(bus)
+    adding = asyncio.create_task(made.add_endpoint(name="late", handler=echo))
+    await asyncio.sleep(0)
+    await made.stop()
+    with pytest.raises(InvalidService, match="has stopped"):
+        await adding
+    with pytest.raises(NoResponders):
+        await bus.request("late", timeout=5)
+    await bus.close()
+
+
 async def test_a_handler_may_stop_its_own_service() -> None:
     bus = LocalBus()
 
@@ -188,6 +207,24 @@ async def test_a_handler_may_stop_its_own_service() -> None:
     await made.add_endpoint(name="e", handler=last)
     assert (await bus.request("e", timeout=5)).data == b"bye"
     await made.stopped.wait()
+    await bus.close()
+
+
+async def test_two_handlers_may_stop_their_service_at_once() -> None:
+    bus, both = LocalBus(), asyncio.Barrier(2)
+
+    async def last(request: Request) -> None:
+        await both.wait()
+        await made.stop()
+        request.respond(b"bye")
+
+    made = await service(bus)
+    for name in ("e", "f"):
+        await made.add_endpoint(name=name, handler=last)
+    async with asyncio.timeout(5):
+        asked = await asyncio.gather(*(bus.request(name, timeout=5) for name in ("e", "f")))
+        assert [msg.data for msg in asked] == [b"bye", b"bye"]
+        await made.stopped.wait()
     await bus.close()
 
 
