@@ -62,13 +62,13 @@ def sizes(stream: Bucket) -> list[int]:
 async def test_what_is_stored_under_a_name() -> None:
     async with bucket() as (store, stream):
         directory = Directory(store._js, BUCKET)
-        assert await directory.look("a") == (None, 0)
+        assert await directory.look("a") == (None, 0, "")
         before, after = await directory.change("a", add)
         assert (before, after.as_dict()) == (None, INFO.as_dict())
         assert after.mtime is not None
-        found, seq = await directory.look("a")
+        found, seq, replaced = await directory.look("a")
         assert found is not None
-        assert (found.as_dict(), seq) == (INFO.as_dict(), 1)
+        assert (found.as_dict(), seq, replaced) == (INFO.as_dict(), 1, "0")
         before, after = await directory.change("a", add)
         assert before is not None
         assert (before.size, after.size, sizes(stream)) == (1, 2, [2])
@@ -201,7 +201,7 @@ async def test_a_name_is_forgotten_up_to_a_sequence() -> None:
     async with bucket() as (store, stream):
         directory = Directory(store._js, BUCKET)
         await directory.change("a", add)
-        _, seq = await directory.look("a")
+        seq = (await directory.look("a")).seq
         await directory.change("a", add)
         await directory.forget("a", seq)
         assert sizes(stream) == [2]
