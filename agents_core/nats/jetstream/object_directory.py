@@ -15,7 +15,7 @@ from agents_core.errors import AgentsError, NotConnected
 from agents_core.ids import unique
 from agents_core.nats import backoff
 from agents_core.nats.headers import HeadersLike
-from agents_core.nats.jetstream.errors import MessageNotFound, WrongLastSequence
+from agents_core.nats.jetstream.errors import MessageNotFound, StoreFailed, WrongLastSequence
 from agents_core.nats.jetstream.header import Header
 from agents_core.nats.jetstream.object_errors import ObjectAlreadyExists, ObjectNotFound
 from agents_core.nats.jetstream.object_info import (
@@ -159,8 +159,29 @@ class Directory:
         Raises:
             as `change`, and what `check` raises.
         """
-        _, left = await self.change(name, lambda stored: _deleted(check(stored)))
+        try:
+            _, left = await self.change(name, lambda stored: _deleted(check(stored)))
+        except StoreFailed:
+            return await self._delete_without_room(name, check)
         await self.purge_chunks(left, PURGES_MAX)
+        return left
+
+    async def _delete_without_room(
+        self, name: str, check: Callable[[ObjectInfo | None], ObjectInfo]
+    ) -> ObjectInfo:
+        """Delete an object where there is no room to store first that it is deleted.
+
+        It is stored in the room that the object leaves, unless others were faster to take that.
+        """
+        stored = await self.look(name)
+        left = _deleted(check(stored.info))
+        try:
+            await self._js.delete_msg(self._stream, stored.seq)
+        except MessageNotFound:  # it was replaced meanwhile, deleted or renamed
+            return await self.delete(name, check)
+        await self.purge_chunks(left, PURGES_MAX)
+        with suppress(AgentsError):
+            await self._store(left, 0)
         return left
 
     async def rename(
