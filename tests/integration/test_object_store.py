@@ -25,6 +25,7 @@ from agents_core.nats.jetstream.errors import (
     BucketNotFound,
     InvalidBucketName,
     InvalidOption,
+    StoreFailed,
     StreamNameInUse,
     StreamNotFound,
     StreamSealed,
@@ -374,6 +375,26 @@ async def test_an_object_is_deleted(nats_server: NatsServer) -> None:
         assert [info.name for info in await store.list(ignore_deletes=False)] == ["a"]
         await store.put("a", b"2")
         assert (await store.get("a")).data == b"2"
+
+
+async def test_an_object_is_deleted_from_a_full_bucket(nats_server: NatsServer) -> None:
+    async with bucket(nats_server, max_bytes=20_000) as store:
+        names = []
+        with pytest.raises(StoreFailed):
+            while True:
+                await store.put(name := f"o{len(names)}", b"small")
+                names.append(name)
+        async with await store.watch(updates_only=True) as watcher:
+            assert await watcher.updates() is None
+            left = await store.delete("o0")
+            assert (left.name, left.deleted, left.size, left.chunks) == ("o0", True, 0, 0)
+            told = await watcher.updates()
+            assert told is not None
+            assert (told.name, told.deleted) == ("o0", True)
+        with pytest.raises(ObjectDeleted):
+            await store.get("o0")
+        assert [info.name for info in await store.list()] == names[1:]
+        assert len(await chunks_in(store)) == len(names) - 1
 
 
 async def test_links(nats_server: NatsServer) -> None:

@@ -15,7 +15,7 @@ from agents_core.errors import AgentsError, NotConnected
 from agents_core.ids import unique
 from agents_core.nats import backoff
 from agents_core.nats.headers import HeadersLike
-from agents_core.nats.jetstream.errors import MessageNotFound, WrongLastSequence
+from agents_core.nats.jetstream.errors import MessageNotFound, StoreFailed, WrongLastSequence
 from agents_core.nats.jetstream.header import Header
 from agents_core.nats.jetstream.object_errors import ObjectAlreadyExists, ObjectNotFound
 from agents_core.nats.jetstream.object_info import (
@@ -44,14 +44,14 @@ ROLLUP: HeadersLike = {Header.ROLLUP: "sub"}
 _log = logging.getLogger("agents_core.nats.jetstream")
 
 
-class _Stored(NamedTuple):
+class Stored(NamedTuple):
     """What is stored under a name: its sequence or 0, and that of what it replaced, if it says."""
 
     info: ObjectInfo | None
     seq: int
     replaced: str
 
-    def is_beyond(self, before: _Stored) -> bool:
+    def is_beyond(self, before: Stored) -> bool:
         """Whether something may have been stored between the two.
 
         Other clients do not say what they replace.
@@ -71,23 +71,19 @@ class Directory:
         self._js, self._bucket = js, bucket
         self._stream = stream_name(bucket)
 
-    async def look(self, name: str) -> tuple[ObjectInfo | None, int]:
-        """What is stored under a name, if anything ever was, and its sequence or 0.
+    async def look(self, name: str) -> Stored:
+        """What is stored under a name, if anything ever was.
 
         Raises:
             BadObjectMeta: it is not what ADR-20 says.
             StreamNotFound: there is no bucket any more.
         """
-        stored = await self._find(name)
-        return stored.info, stored.seq
-
-    async def _find(self, name: str) -> _Stored:
         try:
             msg = await self._js.get_last_msg(self._stream, meta_subject(self._bucket, name))
         except MessageNotFound:
-            return _Stored(None, 0, "")
+            return Stored(None, 0, "")
         info = ObjectInfo.from_stored(self._bucket, msg.data, msg.time_ns)
-        return _Stored(info, msg.seq, msg.headers.get(Header.EXPECTED_LAST_SUBJECT_SEQUENCE, ""))
+        return Stored(info, msg.seq, msg.headers.get(Header.EXPECTED_LAST_SUBJECT_SEQUENCE, ""))
 
     async def change(
         self, name: str, make: Callable[[ObjectInfo | None], ObjectInfo]
@@ -101,12 +97,12 @@ class Directory:
         Raises:
             what `make` raises; and what `JetStreamContext.publish` raises when it is too often.
         """
-        unsure: tuple[_Stored, ObjectInfo] | None = None
+        unsure: tuple[Stored, ObjectInfo] | None = None
         attempt = 0
         while True:
             made = None
             try:
-                stored = await self._find(name)
+                stored = await self.look(name)
                 if unsure is not None:
                     before, after = unsure
                     if stored.info is not None and _same(stored.info, after):
@@ -163,8 +159,29 @@ class Directory:
         Raises:
             as `change`, and what `check` raises.
         """
-        _, left = await self.change(name, lambda stored: _deleted(check(stored)))
+        try:
+            _, left = await self.change(name, lambda stored: _deleted(check(stored)))
+        except StoreFailed:
+            return await self._delete_without_room(name, check)
         await self.purge_chunks(left, PURGES_MAX)
+        return left
+
+    async def _delete_without_room(
+        self, name: str, check: Callable[[ObjectInfo | None], ObjectInfo]
+    ) -> ObjectInfo:
+        """Delete an object where there is no room to store first that it is deleted.
+
+        It is stored in the room that the object leaves, unless others were faster to take that.
+        """
+        stored = await self.look(name)
+        left = _deleted(check(stored.info))
+        try:
+            await self._js.delete_msg(self._stream, stored.seq)
+        except MessageNotFound:  # it was replaced meanwhile, deleted or renamed
+            return await self.delete(name, check)
+        await self.purge_chunks(left, PURGES_MAX)
+        with suppress(AgentsError):
+            await self._store(left, 0)
         return left
 
     async def rename(
@@ -182,8 +199,7 @@ class Directory:
         """
         attempt = 0
         while True:
-            found, _ = await self.look(name)
-            renamed = make(found)
+            renamed = make((await self.look(name)).info)
             try:
                 return await self._move(name, renamed)
             except ObjectNotFound:
@@ -204,7 +220,9 @@ class Directory:
             await self._leave(name, info.nuid)
         except BaseException as error:
             with suppress(AgentsError):
-                if isinstance(error, ObjectNotFound) or _is((await self.look(name))[0], info.nuid):
+                if isinstance(error, ObjectNotFound) or _is(
+                    (await self.look(name)).info, info.nuid
+                ):
                     await self._remove(info)
             raise
         return info
@@ -229,9 +247,9 @@ class Directory:
 
     async def _remove(self, info: ObjectInfo) -> None:
         """Forget what is stored, unless that is another object by now."""
-        stored, seq = await self.look(info.name)
-        if stored is not None and stored.nuid == info.nuid:
-            await self.forget(info.name, seq)
+        stored = await self.look(info.name)
+        if stored.info is not None and stored.info.nuid == info.nuid:
+            await self.forget(info.name, stored.seq)
 
     async def forget(self, name: str, seq: int) -> None:
         """Delete what is stored under a name up to a sequence; what came later stays."""
@@ -246,7 +264,7 @@ class Directory:
         object without its chunks.
         """
         try:
-            stored, _ = await self.look(info.name)
+            stored = (await self.look(info.name)).info
         except AgentsError:
             return
         if stored is None or stored.nuid != info.nuid:

@@ -258,8 +258,8 @@ class ObjectStore:
             ObjectNotFound: there is none. Its subclass `ObjectDeleted`: not any more.
             BadObjectMeta: what is stored is not what ADR-20 says.
         """
-        info, _ = await self._directory.look(name)
-        return self._existing(name, info, show_deleted)
+        stored = await self._directory.look(name)
+        return self._existing(name, stored.info, show_deleted)
 
     def _existing(
         self, name: str, info: ObjectInfo | None, show_deleted: bool | None = False

@@ -32,6 +32,7 @@ from tests.core.nats.jetstream.fake import set_status
 from tests.core.nats.jetstream.fake_bucket import (
     BUCKET,
     BUSY,
+    NO_SEQUENCE,
     NO_STREAM,
     STREAM,
     WRONG_SEQUENCE,
@@ -42,6 +43,7 @@ from tests.core.nats.jetstream.fake_bucket import (
 
 META = "$O.b.M.YQ=="
 CHUNKS = "$O.b.C.n"
+FULL = error(400, 10077, "maximum bytes exceeded")
 INFO = ObjectInfo("a", BUCKET, "n", size=1, chunks=1)
 
 
@@ -62,13 +64,13 @@ def sizes(stream: Bucket) -> list[int]:
 async def test_what_is_stored_under_a_name() -> None:
     async with bucket() as (store, stream):
         directory = Directory(store._js, BUCKET)
-        assert await directory.look("a") == (None, 0)
+        assert await directory.look("a") == (None, 0, "")
         before, after = await directory.change("a", add)
         assert (before, after.as_dict()) == (None, INFO.as_dict())
         assert after.mtime is not None
-        found, seq = await directory.look("a")
+        found, seq, replaced = await directory.look("a")
         assert found is not None
-        assert (found.as_dict(), seq) == (INFO.as_dict(), 1)
+        assert (found.as_dict(), seq, replaced) == (INFO.as_dict(), 1, "0")
         before, after = await directory.change("a", add)
         assert before is not None
         assert (before.size, after.size, sizes(stream)) == (1, 2, [2])
@@ -201,7 +203,7 @@ async def test_a_name_is_forgotten_up_to_a_sequence() -> None:
     async with bucket() as (store, stream):
         directory = Directory(store._js, BUCKET)
         await directory.change("a", add)
-        _, seq = await directory.look("a")
+        seq = (await directory.look("a")).seq
         await directory.change("a", add)
         await directory.forget("a", seq)
         assert sizes(stream) == [2]
@@ -209,11 +211,49 @@ async def test_a_name_is_forgotten_up_to_a_sequence() -> None:
         assert sizes(stream) == []
 
 
+def existing(stored: ObjectInfo | None) -> ObjectInfo:
+    if stored is None:
+        raise ObjectNotFound(BUCKET, "a")
+    return stored
+
+
+async def test_an_object_is_deleted_where_there_is_no_room_for_a_word_about_it() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        stream.add(CHUNKS, b"x")
+        await directory.change("a", add)
+        stream.faults = lambda subject, times: FULL
+        left = await directory.delete("a", existing)
+        assert (left.deleted, left.size) == (True, 0)
+        assert stream.msgs == {}
+        with pytest.raises(ObjectNotFound):
+            await directory.delete("a", existing)
+
+
+async def test_an_object_in_a_full_bucket_is_replaced_while_it_is_deleted() -> None:
+    async with bucket() as (store, stream):
+        directory = Directory(store._js, BUCKET)
+        await directory.change("a", add)
+        stream.faults = lambda subject, times: FULL if times == 2 else None
+        another = ObjectInfo("a", BUCKET, "another", size=5, chunks=1)
+
+        def answer(operation: str, body: Mapping[str, Any]) -> Any:
+            if operation != f"STREAM.MSG.DELETE.{STREAM}":
+                return None
+            stream.remove([body["seq"]])
+            stream.add(META, jsonvalue.dumps(another.as_dict()))
+            return NO_SEQUENCE
+
+        stream.answers = answer
+        assert (await directory.delete("a", existing)).nuid == "another"
+        assert [jsonvalue.loads(data)["nuid"] for data in stream.stored(META)] == ["another"]
+        assert jsonvalue.loads(stream.stored(META)[0])["deleted"]
+
+
 # -- renaming
 
 
 NEW = "$O.b.M.eQ=="
-FULL = error(400, 10077, "maximum bytes exceeded")
 
 
 def to_y(stored: ObjectInfo | None) -> ObjectInfo:
