@@ -35,9 +35,10 @@ def parse_url(text: str) -> SplitResult:
             raise ValueError  # a password with a slash, taken for a path
     except ValueError:  # whose words may repeat a part of the password
         reason = "host or port can't be read; percent-encode user and password"
-        before, _, host_and_port = text.rpartition("@")
-        # Without an @ what was taken for a port may be a password, up to a comma in it.
-        shown = host_and_port if before else text.rpartition(":")[0]
+        _, at, shown = text.rpartition("@")
+        before, _, digits = shown.rpartition(":")
+        if not (at or digits.isdecimal()):  # but a password, up to a comma in it
+            shown = before
         raise TransportError(shown, reason) from None
     if url.scheme not in PORTS:
         raise Unsupported(f"the scheme {url.scheme}://", f"use one of {', '.join(PORTS)}")
