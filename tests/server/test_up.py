@@ -120,11 +120,13 @@ def test_a_terminal_that_is_closed_ends_everything(tmp_path: Path) -> None:
     terminal, end = pty.openpty()
     command = [sys.executable, "-m", "agents_server", "up", "--port", "0"]
     app = App(tmp_path, [])
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run below nohup
     app.process = subprocess.Popen(  # a session leader's first terminal is the one that it is in
         ["sh", "-c", 'tty=$1; shift; exec "$@" <>"$tty" >&0 2>&0', "sh", os.ttyname(end), *command],
         cwd=tmp_path,
         start_new_session=True,
     )
+    signal.signal(signal.SIGHUP, before)
     try:
         said = b""
         while b"open http://" not in said or not said.endswith(b"\n"):  # it has written its line
