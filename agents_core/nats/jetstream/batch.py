@@ -11,7 +11,13 @@ from agents_core.nats.headers import HeadersLike, with_all_values
 from agents_core.nats.jetstream.api import API
 from agents_core.nats.jetstream.errors import BatchEnded, InvalidAnswer, NoStreamResponse
 from agents_core.nats.jetstream.header import Header
-from agents_core.nats.jetstream.publish import PubAck, PublishOptions, publish_headers, read_ack
+from agents_core.nats.jetstream.publish import (
+    PubAck,
+    PublishOptions,
+    check_last,
+    publish_headers,
+    read_ack,
+)
 
 ACK_EVERY = 100
 """Every so many messages the server is asked whether it has them, so that an error does not wait
@@ -85,17 +91,20 @@ class AtomicBatch:
             The acknowledgement; `seq` is that of the last message, `batch_size` their number.
 
         Raises:
+            InvalidOption: there is something for a last message, but no subject.
             BatchEnded: it was committed, an error ended it, or there is nothing in it.
             WrongLastSequence: the stream is not as one of the messages expects.
             BatchIncomplete: the server has given it up.
             APIError: it was refused for another reason. Nothing of it is stored in these cases.
             RequestTimeout, NotConnected: the outcome is unknown.
         """
+        found = publish_headers(headers, None, msg_ttl, options)
+        check_last(subject, payload, found)
         how = COMMIT if subject else COMMIT_WITHOUT
         target = subject or self._subject
         if not target:
             raise BatchEnded()
-        sent = self._next(target, publish_headers(headers, None, msg_ttl, options))
+        sent = self._next(target, found)
         self._ended = True
         return read_ack(await self._ask(target, payload, sent | {Header.BATCH_COMMIT: how}))
 

@@ -27,7 +27,13 @@ from agents_core.nats.jetstream.errors import (
     InvalidOption,
     NoStreamResponse,
 )
-from agents_core.nats.jetstream.publish import PubAck, PublishOptions, publish_headers, read_ack
+from agents_core.nats.jetstream.publish import (
+    PubAck,
+    PublishOptions,
+    check_last,
+    publish_headers,
+    read_ack,
+)
 from agents_core.nats.msg import Msg
 from agents_core.nats.options import NotifyError
 from agents_core.nats.requests import is_no_responders
@@ -187,14 +193,16 @@ class FastIngest:
             the number of all, `missing` and what the stream had already included.
 
         Raises:
+            InvalidOption: there is something for a last message, but no subject.
             BatchEnded: it was committed or closed, or there is nothing in it.
             BatchLost: as for `add`; whether those behind `acked` are stored is unknown.
             and what `add` raises.
         """
+        sent = publish_headers(headers, None, msg_ttl, options)
+        check_last(subject, payload, sent)
         if not subject and not self._sent:
             raise BatchEnded()
         target = subject or self._subject
-        sent = publish_headers(headers, None, msg_ttl, options)
         operation = COMMIT if subject else COMMIT_WITHOUT
         number = await self._put(operation, target, payload, sent)
         self._limit = 0

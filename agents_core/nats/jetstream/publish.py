@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 from agents_core.nats.headers import HeadersLike, with_all_values
 from agents_core.nats.jetstream.api import read_object
-from agents_core.nats.jetstream.errors import InvalidAnswer
+from agents_core.nats.jetstream.errors import InvalidAnswer, InvalidOption
 from agents_core.nats.jetstream.header import Header
 
 _USUAL_ACK = re.compile(rb'\{"stream":"([^"\\]+)", ?"seq":(\d{1,20})\}')
@@ -74,6 +74,16 @@ def publish_headers(
         if value is not None:
             found[_HEADERS[name]] = str(value)
     return found
+
+
+def check_last(subject: str | None, payload: bytes, headers: HeadersLike | None) -> None:
+    """Check what ends a batch: without a subject the server takes no notice of the rest.
+
+    Raises:
+        InvalidOption: there is something for a last message, but no subject.
+    """
+    if not subject and (payload or headers):
+        raise InvalidOption("subject", "the last message has none")
 
 
 def ttl(seconds: float | str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from agents_core.errors import AgentsError, InvalidService, ServiceError
 from agents_core.nats.callbacks import FUNCTION, RAISED, awaited_failure, check_result, is_async
-from agents_core.nats.micro.request import UNEXPECTED, Handler, Request, is_code
+from agents_core.nats.micro.request import UNEXPECTED, Handler, Request, is_code, one_line
 from agents_core.nats.micro.responses import EndpointInfo, EndpointStats
 from agents_core.nats.msg import Msg
 
@@ -101,7 +101,7 @@ class Endpoint:
 
     def _failed(self, error: ServiceError) -> None:
         self._errors += 1
-        self._last_error = f"{error.code}:{error.description}"
+        self._last_error = f"{error.code}:{one_line(error.description)}"
 
     def _answer_for(self, request: Request, error: Exception) -> None:
         if not isinstance(error, ServiceError) or not is_code(error.code):

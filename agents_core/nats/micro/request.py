@@ -12,7 +12,7 @@ from agents_core.nats.msg import Msg
 ERROR_HEADER = "Nats-Service-Error"
 ERROR_CODE_HEADER = "Nats-Service-Error-Code"
 DESCRIPTION_CHARS_MAX = 512
-"""Characters of an error's description in its header, which is for people."""
+"""Characters of an error's description in its header and in STATS, which are for people."""
 
 UNEXPECTED = "500"
 """The code of what a handler did not mean to raise."""
@@ -35,9 +35,13 @@ def error_headers(code: str | int, description: str) -> dict[str, str]:
     """
     if not is_code(str(code)):
         raise InvalidService("error code", str(code), "a code is a whole number")
+    return {ERROR_HEADER: one_line(description), ERROR_CODE_HEADER: str(code)}
+
+
+def one_line(description: str) -> str:
+    """A description as a header and JSON can carry it, and not too long."""
     line = " ".join(description.splitlines())[:DESCRIPTION_CHARS_MAX]
-    text = line.encode("utf-8", "backslashreplace").decode()
-    return {ERROR_HEADER: text, ERROR_CODE_HEADER: str(code)}
+    return line.encode("utf-8", "backslashreplace").decode()
 
 
 def error_of(msg: Msg) -> ServiceError | None:

@@ -147,6 +147,14 @@ def _is(*kinds: type) -> Callable[[Any, str], Any]:
     return read
 
 
+def _whole(value: Any, name: str) -> int:
+    """A whole number; nats.js has an average of 1.5."""
+    try:
+        return int(_is(int, float)(value, name))
+    except OverflowError:  # 1e999 is JSON, and read as infinity
+        raise InvalidMessage(f"{name!r} is out of range") from None
+
+
 def _time(value: Any, name: str) -> datetime:
     """RFC 3339 with any number of decimals; those beyond six are dropped."""
     try:
@@ -162,7 +170,7 @@ def _texts(value: Any, name: str) -> dict[str, str]:
 
 _READ: dict[str, Callable[[Any, str], Any]] = {
     "str": _is(str),
-    "int": lambda value, name: int(_is(int, float)(value, name)),  # nats.js: an average of 1.5
+    "int": _whole,
     "Any": lambda value, _: value,
     "datetime": _time,
     "dict[str, str]": _texts,

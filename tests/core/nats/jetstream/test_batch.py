@@ -14,6 +14,7 @@ from agents_core.nats.jetstream.errors import (
     BadRequest,
     BatchEnded,
     InvalidAnswer,
+    InvalidOption,
     NoStreamResponse,
 )
 from agents_core.nats.msg import Msg
@@ -120,3 +121,16 @@ async def test_a_stream_that_falls_silent() -> None:
     with pytest.raises(BatchEnded):
         await made.commit("a")
     await bus.close()
+
+
+@pytest.mark.parametrize(
+    "last", [{"payload": b"x"}, {"headers": {"K": "v"}}, {"expected_last_subject_sequence": 7}]
+)
+async def test_a_last_message_needs_a_subject(last: dict[str, Any]) -> None:
+    async with Stream() as stream:
+        made = stream.js.atomic_batch()
+        await made.add("a", b"1")
+        with pytest.raises(InvalidOption, match="subject"):
+            await made.commit(**last)
+        assert (await made.commit("a", **last)).seq == 9
+        assert [msg.headers["Nats-Batch-Sequence"] for msg in stream.asked] == ["1", "2"]

@@ -437,6 +437,20 @@ async def test_a_zero_gap_says_that_the_end_has_come() -> None:
         assert (caught.value.acked, caught.value.sent) == (2, 2)
 
 
+@pytest.mark.parametrize("last", [{"payload": b"x"}, {"headers": {"K": "v"}}, {"msg_id": "7"}])
+async def test_a_last_message_needs_a_subject(last: dict[str, Any]) -> None:
+    async with stream() as made:
+        batch = await begun(made, 1)
+        count = len(made.asked)
+        with pytest.raises(InvalidOption, match="subject"):
+            await asyncio.wait_for(batch.commit(**last), 5)
+        assert len(made.asked) == count
+        task = asyncio.create_task(batch.commit())
+        await settle(made.bus)
+        await made.commit(batch, 1)
+        assert (await task).batch_size == 1
+
+
 async def test_a_commit_of_fewer_than_were_sent() -> None:
     async with stream() as made:
         batch = await begun(made, 3)

@@ -78,8 +78,10 @@ async def test_processing_time_is_what_the_handler_took() -> None:
         (ValueError("x\r\ny"), "500", r"ValueError('x\r\ny')"),
         (Awkward(), "500", "Awkward"),
         (ServiceError("400", ValueError("no")), "400", "no"),  # type: ignore[arg-type]
+        (ServiceError("400", "\ud800 of\ntwo lines"), "400", r"\ud800 of two lines"),
+        (ValueError("x" * 2_000_000), "500", "ValueError('xxx"),
     ],
-    ids=["meant", "no code", "not meant", "without a text", "described by an error"],
+    ids=["meant", "no code", "not meant", "without a text", "by an error", "odd", "long"],
 )
 @pytest.mark.parametrize("is_async", [False, True], ids=["plain", "coroutine"])
 async def test_what_a_handler_raises_is_the_answer(

@@ -91,6 +91,7 @@ def test_what_is_left_out_or_null_is_empty() -> None:
         {"type": ServiceStats.type, "endpoints": {}},
         {"type": ServiceStats.type, "endpoints": ["a"]},
         {"type": ServiceStats.type, "endpoints": [{"num_requests": "5"}]},
+        {"type": ServiceStats.type, "endpoints": [{"num_requests": jsonvalue.loads(b"1e999")}]},
     ],
     ids=str,
 )
