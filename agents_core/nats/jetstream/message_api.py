@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from agents_core import jsonvalue
@@ -192,9 +193,7 @@ class MessageAPI(API):
         target, seconds = f"{self.prefix}.DIRECT.GET.{name}", timeout or self.timeout
         found: list[RawStreamMsg] = []
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def end(error: AgentsError | None) -> None:
-            _settle(done, error)
+        end = partial(_settle, done)
 
         def take(msg: Msg) -> None:
             try:
