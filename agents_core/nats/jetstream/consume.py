@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Self
 
 from agents_core.bus import Status, Subscription
@@ -13,7 +13,7 @@ from agents_core.errors import AgentsError, SubscriptionEnded
 from agents_core.nats import backoff
 from agents_core.nats.callbacks import Callbacks, refuse_reading
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
-from agents_core.nats.jetstream.delivery import Delivery, JSCallback
+from agents_core.nats.jetstream.delivery import Delivery, JSCallback, log_error
 from agents_core.nats.jetstream.errors import (
     APIError,
     FetchTimeout,
@@ -37,8 +37,6 @@ MISSED_MAX = 2
 OVERRUN = 2
 """A request that counted as lost may be served after all. So many times what may be under way is
 kept; what is beyond is dropped, and the server delivers it again."""
-
-_log = logging.getLogger("agents_core.nats.jetstream")
 
 
 class Consume:
@@ -333,12 +331,8 @@ class Consume:
             self._end(error)
 
     def _report(self, error: Exception) -> None:
-        if self._error_cb is None:
-            trace = None if isinstance(error, AgentsError) else error  # of a callback
-            words = "consumer %s of %s: %s"
-            _log.warning(words, self._consumer, self._stream, error, exc_info=trace)
-        else:
-            self._callbacks.call(self._error_cb, error)
+        tell = self._error_cb or partial(log_error, self._stream, self._consumer)
+        self._callbacks.call(tell, error)
 
     # -- ending
 
