@@ -438,7 +438,8 @@ class FastIngest:
 
     def _on_refusal(self, error: AgentsError, subject: str) -> None:
         """This user may not publish there, or not hear what becomes of it."""
-        denied = subject == self._subject and (self._gaps == "fail" or not self._flow)
+        mine = self._sent and subject == self._subject
+        denied = mine and (self._gaps == "fail" or not self._flow)
         if denied or (self._subscription is not None and self._subscription.ended):
             self._end(error)
 
