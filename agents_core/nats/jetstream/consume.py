@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Self
 
 from agents_core.bus import Status, Subscription
@@ -13,7 +13,7 @@ from agents_core.errors import AgentsError, SubscriptionEnded
 from agents_core.nats import backoff
 from agents_core.nats.callbacks import Callbacks, refuse_reading
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
-from agents_core.nats.jetstream.delivery import Delivery, JSCallback
+from agents_core.nats.jetstream.delivery import Delivery, JSCallback, log_error
 from agents_core.nats.jetstream.errors import (
     APIError,
     FetchTimeout,
@@ -37,8 +37,6 @@ MISSED_MAX = 2
 OVERRUN = 2
 """A request that counted as lost may be served after all. So many times what may be under way is
 kept; what is beyond is dropped, and the server delivers it again."""
-
-_log = logging.getLogger("agents_core.nats.jetstream")
 
 
 class Consume:
@@ -81,7 +79,7 @@ class Consume:
         self._reply = f"{self._inbox}.0"
         self._generation = 0  # of requests that count, the last token of their reply subject
         self._subscription: Subscription | None = None
-        self._listening: list[Callable[[], object]] = []
+        self._listening = ExitStack()
         self._asked = 0  # what the server still owes, in the unit of the flow
         self._held = 0  # what has arrived and was not taken, in the same unit
         self._all_asked = False  # the last request was for all that may be, and nothing has come
@@ -106,10 +104,8 @@ class Consume:
     async def open(self) -> Self:
         """Subscribe to the reply subject and ask for the first messages."""
         self._subscription = await self._bus.subscribe(f"{self._inbox}.*", cb=self._arrive)
-        self._listening = [
-            self._bus.on_status(self._on_status_of_bus),
-            self._bus.on_refusal(self._on_refusal),
-        ]
+        self._listening.callback(self._bus.on_status(self._on_status_of_bus))
+        self._listening.callback(self._bus.on_refusal(self._on_refusal))
         self._tick_timer = self._js.timers.after(self._flow.heartbeat, self._tick)
         self._delivery.start()
         self._ask()
@@ -333,25 +329,17 @@ class Consume:
             self._end(error)
 
     def _report(self, error: Exception) -> None:
-        if self._error_cb is None:
-            trace = None if isinstance(error, AgentsError) else error  # of a callback
-            words = "consumer %s of %s: %s"
-            _log.warning(words, self._consumer, self._stream, error, exc_info=trace)
-        else:
-            self._callbacks.call(self._error_cb, error)
+        tell = self._error_cb or partial(log_error, self._stream, self._consumer)
+        self._callbacks.call(tell, error)
 
     # -- ending
-
-    def _unlisten(self) -> None:
-        for forget in self._listening:
-            forget()
 
     def _end(self, error: AgentsError | None = None) -> None:
         self._paused = True
         for timer in (self._pause_timer, self._tick_timer):
             _cancel(timer)
         self._stop_work()
-        self._unlisten()
+        self._listening.close()
         if self._subscription is not None:
             self._subscription.end()
         self._delivery.end(error)
@@ -374,7 +362,7 @@ class Consume:
         """
         self._paused = True
         _cancel(self._pause_timer)
-        self._unlisten()
+        self._listening.close()
         if self._subscription is not None:
             with suppress(AgentsError):  # without a connection nothing is under way
                 await self._subscription.drain()

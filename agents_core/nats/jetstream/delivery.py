@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Self, TypeAlias, cast
@@ -16,6 +17,14 @@ from agents_core.nats.waiters import Waiters
 JSCallback: TypeAlias = Callable[[JSMsg], object]
 """Called with each message. A plain function runs at once, inside the arrival; a coroutine function
 runs in order on the reader's own task."""
+
+_log = logging.getLogger("agents_core.nats.jetstream")
+
+
+def log_error(stream: str, consumer: str, error: Exception) -> None:
+    """Say what an `error_cb` would be told."""
+    trace = None if isinstance(error, AgentsError) else error  # of a callback
+    _log.warning("consumer %s of %s: %s", consumer, stream, error, exc_info=trace)
 
 
 class Delivery:

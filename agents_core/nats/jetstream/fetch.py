@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from agents_core.bus import Status, Subscription
@@ -74,8 +74,8 @@ class Fetcher:
         self._inbox = self._bus.new_inbox()
         self._count = 0
         self._reply = ""  # of the request under way
-        self._subscription: Subscription | None = None
-        self._listening: list[Callable[[], object]] = []
+        self._subscription: Subscription  # once it is open
+        self._ending = ExitStack()
         self._held: deque[Msg] = deque()
         self._missing = 0  # messages that the fetch under way still lacks
         self._missing_bytes = 0
@@ -92,22 +92,18 @@ class Fetcher:
     @property
     def refused(self) -> bool:
         """Nothing will arrive any more: the server ended the subscription."""
-        return self._subscription is not None and self._subscription.ended
+        return self._subscription.ended
 
     async def open(self) -> None:
         """Subscribe to the reply subject."""
         self._subscription = await self._bus.subscribe(f"{self._inbox}.*", cb=self._arrive)
-        self._listening = [
-            self._bus.on_status(lambda _: self._wake()),
-            self._bus.on_refusal(self._on_refusal),
-        ]
+        self._ending.callback(self._subscription.end)
+        self._ending.callback(self._bus.on_status(lambda _: self._wake()))
+        self._ending.callback(self._bus.on_refusal(self._on_refusal))
 
     def close(self) -> None:
         """Ask no more; a fetch that waits ends with `SubscriptionEnded`."""
-        assert self._subscription is not None
-        for forget in self._listening:
-            forget()
-        self._subscription.end()
+        self._ending.close()
         self._wake()
 
     async def fetch(self, want: Want) -> list[JSMsg]:
@@ -140,8 +136,7 @@ class Fetcher:
         Returns:
             False for the end of time.
         """
-        assert self._subscription is not None
-        if self._bus.status is Status.CLOSED or self._subscription.ended:
+        if self._bus.status is Status.CLOSED or self.refused:
             raise self._subscription.error or SubscriptionEnded(self._bus.url, self._consumer)
         if want.no_wait and self._bus.status is not Status.CONNECTED:
             raise NotConnected(self._bus.url)

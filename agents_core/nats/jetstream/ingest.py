@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, Unpack
 
@@ -131,7 +131,7 @@ class FastIngest:
         self._ended = False
         self._opening = asyncio.Lock()
         self._subscription: Subscription | None = None
-        self._listening: list[Callable[[], object]] = []
+        self._ending = ExitStack()
         self._timer: Timer | None = None
         self._heard = False  # anything came since the last beat
         self._news = asyncio.Event()
@@ -278,10 +278,9 @@ class FastIngest:
             if self._subscription is not None or self._ended:
                 return
             self._subscription = await self._bus.subscribe(f"{self._inbox}.>", cb=self._take)
-            self._listening = [
-                self._bus.on_status(self._on_status),
-                self._bus.on_refusal(self._on_refusal),
-            ]
+            self._ending.callback(self._subscription.end)
+            self._ending.callback(self._bus.on_status(self._on_status))
+            self._ending.callback(self._bus.on_refusal(self._on_refusal))
             self._timer = self._timers.after(self._pause, self._beat)
             self._limit = 1  # the first has to be acknowledged before there is a second
             if self._subscription.error is not None:  # refused meanwhile
@@ -439,7 +438,8 @@ class FastIngest:
 
     def _on_refusal(self, error: AgentsError, subject: str) -> None:
         """This user may not publish there, or not hear what becomes of it."""
-        denied = subject == self._subject and (self._gaps == "fail" or not self._flow)
+        mine = self._sent and subject == self._subject
+        denied = mine and (self._gaps == "fail" or not self._flow)
         if denied or (self._subscription is not None and self._subscription.ended):
             self._end(error)
 
@@ -454,10 +454,7 @@ class FastIngest:
         self._limit = 0
         if self._timer is not None:
             self._timer.cancel()
-        for forget in self._listening:
-            forget()
-        if self._subscription is not None:
-            self._subscription.end()
+        self._ending.close()
         self._news.set()
 
 

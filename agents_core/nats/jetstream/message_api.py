@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from agents_core import jsonvalue
-from agents_core.bus import Status
-from agents_core.errors import (
-    AgentsError,
-    NoResponders,
-    NotConnected,
-    RequestTimeout,
-    Unsupported,
-)
+from agents_core.errors import AgentsError, NoResponders, RequestTimeout, Unsupported
 from agents_core.nats.jetstream.api import API, check_name
 from agents_core.nats.jetstream.errors import (
     InvalidAnswer,
@@ -30,7 +20,6 @@ from agents_core.nats.jetstream.header import Header
 from agents_core.nats.jetstream.stored import RawStreamMsg
 from agents_core.nats.jetstream.timestamp import from_datetime
 from agents_core.nats.msg import Msg
-from agents_core.nats.requests import NO_RESPONDERS
 
 END_OF_BATCH = 204
 NOT_FOUND = 404
@@ -141,6 +130,7 @@ class MessageAPI(API):
             Unsupported: the server is older.
             RequestTimeout: the answer is not complete within `timeout`.
             NotConnected: the connection is down, or was lost meanwhile.
+            and what else `Bus.request_many` raises.
         """
         if batch < 1:
             raise InvalidOption("batch", "at least 1")
@@ -192,51 +182,17 @@ class MessageAPI(API):
         """One request, and its answers until the server says that it was the last."""
         target, seconds = f"{self.prefix}.DIRECT.GET.{name}", timeout or self.timeout
         found: list[RawStreamMsg] = []
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        end = partial(_settle, done)
-
-        def take(msg: Msg) -> None:
-            try:
-                if _is_last(msg, target):
-                    end(None)
-                else:
-                    found.append(RawStreamMsg.from_direct(msg))
-            except AgentsError as error:
-                end(error)
-
-        def refused(error: AgentsError, subject: str) -> None:
-            if subject == target or subscription.ended:
-                end(error)
-
-        if self.bus.status is not Status.CONNECTED:
-            raise NotConnected(self.bus.url)
-        inbox = self.bus.new_inbox()
-        subscription = await self.bus.subscribe(inbox, cb=take)
-        with ExitStack() as ending:
-            ending.callback(subscription.end)
-            ending.callback(self.bus.on_status(lambda _: end(NotConnected(self.bus.url))))
-            ending.callback(self.bus.on_refusal(refused))
-            if subscription.error is not None:  # refused meanwhile
-                end(subscription.error)
-            self.bus.publish(target, jsonvalue.dumps(body), inbox)
-            try:
-                async with asyncio.timeout(seconds):
-                    await done
-            except TimeoutError:
-                raise RequestTimeout(target, seconds) from None
-        return found
+        try:
+            async for msg in self.bus.request_many(target, jsonvalue.dumps(body), seconds):
+                if _is_last(msg):
+                    return found
+                found.append(RawStreamMsg.from_direct(msg))
+        except NoResponders:
+            raise NoStreamResponse(target) from None
+        raise RequestTimeout(target, seconds)
 
 
-def _settle(done: asyncio.Future[None], error: AgentsError | None) -> None:
-    if done.done():
-        return
-    if error is None:
-        done.set_result(None)
-    else:
-        done.set_exception(error)
-
-
-def _is_last(msg: Msg, target: str) -> bool:
+def _is_last(msg: Msg) -> bool:
     """Whether a batch ends with this answer, which then is no message.
 
     Raises:
@@ -248,7 +204,7 @@ def _is_last(msg: Msg, target: str) -> bool:
         return False
     if msg.status in {END_OF_BATCH, NOT_FOUND}:
         return True
-    raise NoStreamResponse(target) if msg.status == NO_RESPONDERS else _refusal(msg)
+    raise _refusal(msg)
 
 
 def _refusal(msg: Msg) -> AgentsError:

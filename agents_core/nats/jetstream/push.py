@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 from agents_core.bus import PENDING_BYTES_LIMIT, Callback, Status, Subscription
@@ -26,7 +26,7 @@ from agents_core.nats.callbacks import (
 from agents_core.nats.jetstream.consume import PAUSE_S_MAX
 from agents_core.nats.jetstream.consumer import AckPolicy, ConsumerConfig, ConsumerInfo
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
-from agents_core.nats.jetstream.delivery import JSCallback
+from agents_core.nats.jetstream.delivery import JSCallback, log_error
 from agents_core.nats.jetstream.errors import (
     ConsumerMismatch,
     FetchTimeout,
@@ -51,8 +51,6 @@ MISSED_MAX = 3
 
 CONTROL = 100
 """The status of a heartbeat, and of a flow control request."""
-
-_log = logging.getLogger("agents_core.nats.jetstream")
 
 
 class PushSubscription:
@@ -324,12 +322,8 @@ class PushSubscription:
             self._end(ConsumerMismatch(self.consumer, "it delivers to another subject now"))
 
     def _report(self, error: Exception) -> None:
-        if self._error_cb is None:
-            trace = None if isinstance(error, AgentsError) else error  # of a callback
-            words = "consumer %s of %s: %s"
-            _log.warning(words, self.consumer, self.stream, error, exc_info=trace)
-        else:
-            self._callbacks.call(self._error_cb, error)
+        tell = self._error_cb or partial(log_error, self.stream, self.consumer)
+        self._callbacks.call(tell, error)
 
     # -- ending
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from agents_core import jsonvalue
 from agents_core.bus import Bus, Status
-from agents_core.errors import PermissionsViolation
+from agents_core.errors import NotConnected, PermissionsViolation
 from agents_core.ids import unique
 from agents_core.localbus import LocalBus
 from agents_core.nats.jetstream import JetStreamContext
@@ -131,6 +131,8 @@ async def jetstream(**options: Any) -> AsyncIterator[tuple[JetStreamContext, Ser
 def set_status(js: JetStreamContext, status: Status) -> None:
     """As if the connection had changed: a local bus has none to lose."""
     assert isinstance(js.bus, LocalBus)
+    if status is Status.RECONNECTING:
+        js.bus._requests.fail_all(NotConnected(js.bus.url))
     js.bus._status.set(status)
 
 
@@ -142,11 +144,12 @@ def refuse(bus: Bus, subject: str, operation: str = "publish") -> None:
 
 def deafen(bus: Bus) -> None:
     """Have each subscription refused before who subscribes knows of it."""
-    subscribe = bus.subscribe
+    assert isinstance(bus, LocalBus)
+    add = bus._subscriptions.add
 
-    async def refused(subject: str, *arguments: Any, **options: Any) -> Any:
-        subscription = await subscribe(subject, *arguments, **options)
+    async def refused(subject: str, *arguments: Any) -> Any:
+        subscription = await add(subject, *arguments)
         refuse(bus, subject, "subscription")
         return subscription
 
-    bus.subscribe = refused  # type: ignore[method-assign]
+    bus._subscriptions.add = refused  # type: ignore[method-assign]

@@ -297,6 +297,15 @@ async def test_who_may_not_publish_or_hear_is_told_so() -> None:
             await loose.commit()
 
 
+async def test_what_others_may_not_hear_does_not_end_it() -> None:
+    async with stream() as made:
+        batch = made.js.fast_ingest()
+        with pytest.raises(InvalidSubject):
+            await batch.add("a b")
+        refuse(made.bus, "else", "subscription")
+        assert await batch.add("a") == 1
+
+
 async def test_refused_before_the_first() -> None:
     async with stream() as made:
         deafen(made.bus)

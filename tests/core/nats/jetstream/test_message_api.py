@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from agents_core.bus import Status
-from agents_core.errors import NotConnected, PermissionsViolation, RequestTimeout, Unsupported
+from agents_core.errors import (
+    ConnectionClosed,
+    NotConnected,
+    PermissionsViolation,
+    RequestTimeout,
+    Unsupported,
+)
 from agents_core.localbus import LocalBus
 from agents_core.nats.jetstream import JetStreamContext
 from agents_core.nats.jetstream.errors import (
@@ -169,6 +175,20 @@ async def test_how_a_batch_can_fail() -> None:
         set_status(js, Status.CONNECTED)
         with pytest.raises(RequestTimeout):
             await js.get_batch("s", 2, timeout=0.001)
+
+
+async def test_a_batch_goes_on_while_the_bus_drains_until_it_is_closed() -> None:
+    async with jetstream() as (js, server):
+        getting = asyncio.create_task(js.get_batch("s", 2))
+        request = await server.expect("DIRECT.GET")
+        set_status(js, Status.DRAINING)
+        server.say(request, 404, "No Results")
+        assert await getting == []
+        getting = asyncio.create_task(js.get_batch("s", 2))
+        await server.expect("DIRECT.GET")
+        await js.bus.close()
+        with pytest.raises(ConnectionClosed):
+            await getting
 
 
 async def test_who_may_not_ask_or_hear_is_told_so() -> None:
