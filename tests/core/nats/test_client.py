@@ -635,7 +635,7 @@ async def test_a_callback_that_hangs_does_not_hold_up_close_for_ever() -> None:
     async def hang() -> None:
         await asyncio.Event().wait()
 
-    async with session(closed_cb=hang, connect_timeout=0.01) as (nc, _, _):
+    async with session(closed_cb=hang, connect_timeout=0.3) as (nc, _, _):
         await nc.close()
 
 
