@@ -384,6 +384,17 @@ async def test_closed_while_it_connects(nats_server: NatsServer) -> None:
         await connecting
 
 
+async def test_closed_while_nobody_lets_it_connect() -> None:
+    url = f"nats://127.0.0.1:{free_port()}"
+    bus = NatsPyBus(Options(servers=[url], retry_on_failed_connect=True))
+    connecting = asyncio.ensure_future(bus.connect())
+    await asyncio.sleep(0)
+    await bus.close()
+    with pytest.raises(TransportError):
+        await connecting
+    assert bus.status is Status.CLOSED
+
+
 async def test_what_is_published_is_what_was_given(nats_server: NatsServer) -> None:
     bus = await opened(nats_server.url)
     subject, buffer = unique(), bytearray(b"first")
