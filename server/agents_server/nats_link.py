@@ -131,7 +131,8 @@ class Link:
         self.connector.learn(session.info, session.server)
         await self._subscriptions.register(session)
         if self.session is session:  # else it was lost meanwhile
-            self._status.set(Status.CONNECTED)
+            if self._status.is_live:
+                self._status.set(Status.CONNECTED)
             self._outbox.use(session)
 
     def _watch(self, session: Session | None) -> None:

@@ -295,6 +295,20 @@ async def test_drained_while_it_is_registered_anew(nats_server: NatsServer) -> N
     await other.close()
 
 
+async def test_ended_in_order_while_it_is_registered_anew(nats_server: NatsServer) -> None:
+    bus = await opened(nats_server.url)
+    for number in range(3):
+        await bus.subscribe(f"a.{number}", cb=lambda _: None)
+    first, changes = bus._link.session, []
+    leaving = asyncio.ensure_future(bus.force_reconnect())
+    while bus._link.session in {None, first}:
+        await asyncio.sleep(0)
+    bus.on_status(changes.append)
+    await bus.drain()
+    await leaving
+    assert changes == [Status.DRAINING, Status.CLOSED]
+
+
 async def test_ends_in_order_although_it_was_to_leave(nats_server: NatsServer) -> None:
     bus = await opened(nats_server.url)
     handled: list[bytes] = []
