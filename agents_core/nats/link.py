@@ -104,7 +104,8 @@ class Link:
         try:
             connection = await self.connector.first()
         except AgentsError as error:
-            if isinstance(error, HOPELESS) or not self._options.retry_on_failed_connect:
+            patient = self._options.retry_on_failed_connect and self._status.is_live
+            if isinstance(error, HOPELESS) or not patient:
                 raise
             self._on_error(error)
             self._come_back()

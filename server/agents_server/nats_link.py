@@ -96,7 +96,8 @@ class Link:
         try:
             await self._use(await self.connector.first())
         except AgentsError as error:
-            if isinstance(error, HOPELESS) or not self._options.retry_on_failed_connect:
+            patient = self._options.retry_on_failed_connect and self._status.is_live
+            if isinstance(error, HOPELESS) or not patient:
                 raise
             self._on_error(error)
             self._come_back()
@@ -130,7 +131,8 @@ class Link:
         self.connector.learn(session.info, session.server)
         await self._subscriptions.register(session)
         if self.session is session:  # else it was lost meanwhile
-            self._status.set(Status.CONNECTED)
+            if self._status.is_live:
+                self._status.set(Status.CONNECTED)
             self._outbox.use(session)
 
     def _watch(self, session: Session | None) -> None:

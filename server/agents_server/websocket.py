@@ -167,8 +167,12 @@ class WebSocketTransport(asyncio.Transport):
 
     def _refuse(self, error: Exception) -> None:
         text = str(error) if isinstance(error, InvalidHandshake) else reason(error)
-        self.opened.set_exception(TransportError(self._url, f"no WebSocket: {text}"))
+        self._fail(f"no WebSocket: {text}")
         self.abort()
+
+    def _fail(self, text: str) -> None:
+        self.opened.set_exception(TransportError(self._url, text))
+        self.opened.exception()  # seen: who dials may have given up
 
     def _frame(self, frame: Frame) -> None:
         if frame.opcode in {Opcode.BINARY, Opcode.CONT}:
@@ -190,7 +194,7 @@ class WebSocketTransport(asyncio.Transport):
         self._lost = True
         if not self.opened.done():
             text = reason(error) if error else "closed during the WebSocket handshake"
-            self.opened.set_exception(TransportError(self._url, text))
+            self._fail(text)
             return
         if error is None and (code := self._websocket.close_code) not in {None, 1000, 1006}:
             error = TransportError(

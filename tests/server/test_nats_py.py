@@ -295,6 +295,20 @@ async def test_drained_while_it_is_registered_anew(nats_server: NatsServer) -> N
     await other.close()
 
 
+async def test_ended_in_order_while_it_is_registered_anew(nats_server: NatsServer) -> None:
+    bus = await opened(nats_server.url)
+    for number in range(3):
+        await bus.subscribe(f"a.{number}", cb=lambda _: None)
+    first, changes = bus._link.session, []
+    leaving = asyncio.ensure_future(bus.force_reconnect())
+    while bus._link.session in {None, first}:
+        await asyncio.sleep(0)
+    bus.on_status(changes.append)
+    await bus.drain()
+    await leaving
+    assert changes == [Status.DRAINING, Status.CLOSED]
+
+
 async def test_ends_in_order_although_it_was_to_leave(nats_server: NatsServer) -> None:
     bus = await opened(nats_server.url)
     handled: list[bytes] = []
@@ -382,6 +396,17 @@ async def test_closed_while_it_connects(nats_server: NatsServer) -> None:
     await bus.close()
     with pytest.raises(ConnectionClosed):
         await connecting
+
+
+async def test_closed_while_nobody_lets_it_connect() -> None:
+    url = f"nats://127.0.0.1:{free_port()}"
+    bus = NatsPyBus(Options(servers=[url], retry_on_failed_connect=True))
+    connecting = asyncio.ensure_future(bus.connect())
+    await asyncio.sleep(0)
+    await bus.close()
+    with pytest.raises(TransportError):
+        await connecting
+    assert bus.status is Status.CLOSED
 
 
 async def test_what_is_published_is_what_was_given(nats_server: NatsServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from agents_core import nats
 from agents_core.ids import unique
 from agents_server.nats_server import LOOPBACK, NatsServer
+from tests.core.nats.scripted import unhandled
 
 pytestmark = pytest.mark.nats
 
@@ -87,6 +89,22 @@ async def test_no_message_is_larger_than_servers_that_inflate_can_take(
         sizes.append(size)
         data = data[head + size :]
     assert max(sizes) == 64 * 1024
+
+
+async def test_who_gives_up_connecting_leaves_no_error_behind(nats_server: NatsServer) -> None:
+    with unhandled() as errors:
+        for turns in range(1, 100):
+            connecting = asyncio.create_task(nats.connect(nats_server.websocket_url))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if not connecting.cancel():
+                break
+            await asyncio.wait([connecting])
+        nc = await connecting
+        del connecting
+        gc.collect()  # which is when asyncio tells of an error that nobody has seen
+        assert errors == []
+    await nc.close()
 
 
 class Foreign:

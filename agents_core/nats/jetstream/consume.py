@@ -363,10 +363,12 @@ class Consume:
         self._paused = True
         _cancel(self._pause_timer)
         self._listening.close()
-        if self._subscription is not None:
-            with suppress(AgentsError):  # without a connection nothing is under way
-                await self._subscription.drain()
-        self._end()
+        try:
+            if self._subscription is not None:
+                with suppress(AgentsError):  # without a connection nothing is under way
+                    await self._subscription.drain()
+        finally:
+            self._end()
         await self._delivery.settle()
 
     async def __aenter__(self) -> Self:

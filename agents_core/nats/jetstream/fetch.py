@@ -141,13 +141,13 @@ class Fetcher:
         if want.no_wait and self._bus.status is not Status.CONNECTED:
             raise NotConnected(self._bus.url)
         now = self._js.timers.now
-        until, silence = now() + seconds, 2 * want.heartbeat or seconds
+        until, silence = now() + seconds, seconds
         self._end = self._refusal = None
         self._missing, self._missing_bytes = want.batch, want.max_bytes
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             if self._bus.status is Status.CONNECTED:
-                self._ask(want, seconds)
+                silence = 2 * self._ask(want, seconds) or seconds
             while not self._waiter.done() and (left := until - now()) > 0:
                 self._heard = False
                 await asyncio.wait([self._waiter], timeout=min(silence, left))
@@ -159,23 +159,28 @@ class Fetcher:
         finally:
             self._waiter, self._reply = None, ""
 
-    def _ask(self, want: Want, seconds: float) -> None:
+    def _ask(self, want: Want, seconds: float) -> float:
         """Publish a one-shot request: it gets what is there, or waits for the first to come.
 
         `no_wait` together with `expires` says that to the server.
+
+        Returns:
+            Seconds between the heartbeats that it asks for; 0 where it lives too short for two.
         """
         self._count += 1
         self._reply = f"{self._inbox}.{self._count}"
         expires = 0.0 if want.no_wait else round(max(seconds - GRACE_S, seconds / 2), 3)
+        heartbeat = want.heartbeat if 2 * want.heartbeat <= expires else 0.0
         body = want.options.body(
             want.batch,
             max_bytes=want.max_bytes,
             expires=expires,
-            heartbeat=want.heartbeat if 2 * want.heartbeat <= expires else 0.0,
+            heartbeat=heartbeat,
             no_wait=True,
             pin=self._pins.get(want.options.group),
         )
         self._bus.publish(self._next, body, self._reply)
+        return heartbeat
 
     def _arrive(self, msg: Msg) -> None:
         self._heard = True

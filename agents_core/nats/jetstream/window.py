@@ -96,8 +96,9 @@ class Window:
         while True:
             try:
                 return self._send(subject, payload, headers)
-            except OutboundBufferFull:
-                if not self._pending:  # nothing will make room
+            except Exception as error:
+                if not (isinstance(error, OutboundBufferFull) and self._pending):
+                    self._room.wake()  # it was not taken, and nothing else will make room
                     raise
             await self._wait(wait_stall)
 

@@ -218,6 +218,19 @@ async def test_a_client_that_is_closed_while_it_connects() -> None:
     assert nc.is_closed
 
 
+async def test_a_client_that_is_closed_before_its_first_attempt_fails() -> None:
+    server = ScriptedServer(b"")
+    options = Options(servers=["nats://one"], dialer=server, retry_on_failed_connect=True)
+    nc = nats.Client(options)
+    connecting = asyncio.create_task(nc.connect())
+    peer = await server.accept()
+    await nc.close()
+    peer.cut()
+    with pytest.raises(TransportError):
+        await connecting
+    assert nc.is_closed
+
+
 async def test_the_attempts_before_the_last_are_reported() -> None:
     server = ScriptedServer()
     server.down = {"one"}

@@ -432,6 +432,18 @@ async def test_drain_hands_over_what_is_on_its_way() -> None:
         await it.messages.drain()
 
 
+async def test_who_gives_up_waiting_for_the_drain_has_it_ended_all_the_same() -> None:
+    async with reader() as it:
+        request = await it.server.pull()
+        draining = asyncio.create_task(it.messages.drain())
+        it.server.deliver(request, 1, b"1")
+        await asyncio.sleep(0)  # now it waits for what is under way
+        draining.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await draining
+        assert [msg.data async for msg in it.messages] == [b"1"]
+
+
 async def test_the_bus_is_drained() -> None:
     seen: list[bytes] = []
 

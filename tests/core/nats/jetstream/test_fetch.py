@@ -285,6 +285,22 @@ async def test_silence() -> None:
         await asyncio.wait([beats])
 
 
+async def test_silence_is_one_only_where_heartbeats_were_asked_for() -> None:
+    async with jetstream() as (js, server):
+        subscription = await js.pull_subscribe_bind("c", "s")
+        fetching = start(subscription, timeout=0.03, heartbeat=0.01)
+        request = await server.pull()
+        assert "idle_heartbeat" not in request.body  # there would be but one of them
+        with pytest.raises(FetchTimeout):
+            await fetching
+        fetching = start(subscription, timeout=20, heartbeat=0.01)
+        set_status(js, Status.RECONNECTING)
+        await asyncio.wait([fetching], timeout=0.1)
+        set_status(js, Status.CONNECTED)
+        server.deliver(await server.pull(), 1, b"1")
+        assert await payloads(fetching) == [b"1"]
+
+
 async def beat(server: Any, request: Any) -> None:
     while True:
         server.say(request, 100, "Idle Heartbeat")

@@ -12,6 +12,7 @@ import pytest
 from agents_core.bus import Bus, Status
 from agents_core.errors import (
     ConnectionClosed,
+    InvalidSubject,
     OutboundBufferFull,
     PermissionsViolation,
     RequestTimeout,
@@ -224,6 +225,24 @@ async def test_the_bus_is_closed() -> None:
         with pytest.raises(ConnectionClosed):
             await waiting
         await completed
+
+
+async def test_who_cannot_take_the_room_leaves_it_to_the_next() -> None:
+    async with stream(publish_async_max_pending=1) as (js, answering):
+        await js.publish_async("a", b"1")
+        wrong = asyncio.create_task(js.publish_async("a b", b"2"))
+        right = asyncio.create_task(js.publish_async("a", b"3"))
+        await settle(js.bus)
+        answering.answer()
+        with pytest.raises(InvalidSubject):
+            await wrong
+        await right
+        waiting = [asyncio.create_task(js.publish_async("a")) for _ in range(3)]
+        await settle(js.bus)
+        await js.bus.close()
+        for task in waiting:
+            with pytest.raises(ConnectionClosed):
+                await task
 
 
 async def test_who_comes_first_takes_the_room() -> None:
