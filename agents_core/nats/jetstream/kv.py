@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agents_core.nats.jetstream.api import DEFAULT_PREFIX
@@ -22,6 +22,7 @@ from agents_core.nats.jetstream.stored import RawStreamMsg
 from agents_core.nats.jetstream.stream import StreamConfig
 from agents_core.nats.jetstream.watch import Watcher
 from agents_core.nats.options import NotifyError
+from agents_core.timers import check_seconds
 
 if TYPE_CHECKING:
     from agents_core.nats.jetstream.context import JetStreamContext
@@ -277,6 +278,7 @@ class KeyValue:
         Args:
             olderthan: seconds; a younger marker stays, for readers that were away. 0 for all.
         """
+        check_seconds(olderthan)
         markers: list[KeyValueEntry] = []
         async with await self.watchall(meta_only=True) as watcher:
             async for entry in watcher:
@@ -284,9 +286,10 @@ class KeyValue:
                     break
                 if entry.operation is not None:
                     markers.append(entry)
-        kept_since = datetime.now(UTC) - timedelta(seconds=olderthan)
+        said = (await self._js.stream_info(self._stream)).ts  # our own clock may be another one
+        now = said or datetime.now(UTC)
         for marker in markers:
-            is_young = olderthan > 0 and marker.created > kept_since
+            is_young = olderthan > 0 and (now - marker.created).total_seconds() < olderthan
             before = marker.revision + (0 if is_young else 1)
             await self._js.purge_stream(self._stream, seq=before, subject=self._prefix + marker.key)
         return True

@@ -298,6 +298,22 @@ async def test_old_markers_go_with_what_is_before_them_and_young_ones_stay() -> 
         assert await it.server.none("STREAM.PURGE")
 
 
+@pytest.mark.parametrize(("olderthan", "before"), [(1800.0, 4), (float("inf"), 4), (60.0, 5)])
+async def test_a_marker_is_as_old_as_the_server_says(olderthan: float, before: int) -> None:
+    async with bucket() as it:  # the markers are of 2023, and by our own clock it is later
+        it.server.answers["STREAM.INFO"] |= {"ts": "2023-11-14T22:15:00Z"}  # 100 s later
+        it.server.answers["CONSUMER.CREATE"] = consumer(1)
+        it.server.answers["STREAM.PURGE"] = {"success": True}
+        purging = asyncio.create_task(it.kv.purge_deletes(olderthan))
+        request = await it.server.pull()
+        it.deliver(request, 1, "a", 4, headers={"KV-Operation": "DEL"})
+        assert await purging
+        body = (await it.server.expect("STREAM.PURGE.KV_b")).body
+        assert body == {"seq": before, "filter": "$KV.b.a"}
+        with pytest.raises(ValueError, match="not a number of seconds"):
+            await it.kv.purge_deletes(float("nan"))
+
+
 @pytest.mark.parametrize(
     "options",
     [
