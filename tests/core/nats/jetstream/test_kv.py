@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agents_core import jsonvalue
 from agents_core.nats.jetstream import KeyValue, StreamConfig, StreamSource
 from agents_core.nats.jetstream.errors import APIError, InvalidOption, WrongLastSequence
 from agents_core.nats.jetstream.kv import CREATE_ATTEMPTS
@@ -157,6 +158,22 @@ async def test_create_replaces_a_marker(refusal: Any) -> None:
         it.server.answers["STREAM.MSG.GET"] = DELETED  # the leader's; a replica may lag behind
         it.answers.append(refusal)
         assert await it.kv.create("a", b"v") == 7
+        assert sequences(it) == ["0", "6"]
+
+
+async def test_create_by_a_copy_asks_its_origin_for_the_marker() -> None:
+    far = "$JS.far.API"
+    mirror = StreamSource("KV_o", external=ExternalStream(far))
+    async with bucket(f"{far}.$KV") as it:
+        it.server.answers["STREAM.MSG.GET"] = held("a", 4)  # the copy lags behind
+
+        def answer(msg: Any) -> None:
+            it.server.bus.publish(msg.reply, jsonvalue.dumps(DELETED))
+
+        await it.server.bus.subscribe(f"{far}.STREAM.MSG.GET.KV_o", cb=answer)
+        it.answers.append(WRONG)
+        copy = KeyValue(it.js, "b", StreamConfig(mirror=mirror))
+        assert await copy.create("a", b"v") == 7
         assert sequences(it) == ["0", "6"]
 
 
