@@ -74,6 +74,10 @@ async def test_each_suspension_is_resumed_once(monkeypatch: pytest.MonkeyPatch) 
         tab.clock.now += 5
         await tab.lifecycle.take("pageshow")
         assert tab.notes == ["hidden", 0.0, "hidden", "frozen", 60.0, "cached", 5.0]
+        await tab.lifecycle.take("freeze")
+        tab.clock.now -= 3600  # somebody sets the clock
+        await tab.lifecycle.take("resume")
+        assert tab.notes[-1] == 0.0
         with pytest.raises(InvalidMessage, match="no event 'sleep'"):
             await tab.lifecycle.take("sleep")
 

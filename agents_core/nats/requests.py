@@ -18,6 +18,7 @@ from agents_core.errors import (
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.msg import Msg
 from agents_core.nats.subscription import Bounds
+from agents_core.timers import check_seconds
 
 if TYPE_CHECKING:
     from agents_core.bus import Callback, Subscription
@@ -201,7 +202,8 @@ class Answers(AsyncIterator[Msg]):
         self._requests, self._bus = requests, requests.bus
         self._subject, self._payload, self._headers = subject, payload, headers
         self._timeout, self._max_msgs, self._sentinel = timeout, max_msgs, sentinel
-        self._stall = stall if stall is not None and 0 < stall < timeout else None
+        endless = stall is None or stall <= 0 or stall >= timeout
+        self._stall = None if endless else stall
 
     async def __anext__(self) -> Msg:
         if self._over:
@@ -215,6 +217,8 @@ class Answers(AsyncIterator[Msg]):
             raise
 
     async def _ask(self) -> Subscription:
+        if self._stall is not None:
+            check_seconds(self._stall, "stall")
         replies = self._replies = await self._requests.begin(self._subject, self._max_msgs)
         self._deadline = self._requests.timers.after(self._timeout, replies.end)
         self._bus.publish(self._subject, self._payload, replies.subject, self._headers)

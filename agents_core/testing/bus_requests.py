@@ -97,6 +97,7 @@ async def refuses_what_is_no_time(one: Bus, other: Bus) -> None:
     for call in (
         one.request(subject, timeout=never),
         anext(one.request_many(subject, timeout=never)),
+        anext(one.request_many(subject, stall=never)),
         one.flush(never),
         one.rtt(never),
         subscription.next_msg(never),

@@ -75,7 +75,7 @@ class Lifecycle:
         self._suspended = False
         self._looked_at = now = time.time()
         slept, self._left_at = now - (self._left_at or now), None
-        await self._node.resume(slept)
+        await self._node.resume(max(0.0, slept))  # the clock may have been put back
 
     def _look_later(self) -> None:
         self._node.timers.after(PULSE_S, self._look)

@@ -8,6 +8,7 @@ from pathlib import Path
 import nats as nats_py
 import pytest
 
+from agents_core import nats
 from agents_core.ids import unique
 from agents_core.localbus import LocalBus
 from agents_core.nats.jetstream import (
@@ -22,6 +23,7 @@ from agents_server.nats_server import NatsServer
 from tests.integration.streams import BUSES, fill, jetstream, stream
 
 pytestmark = pytest.mark.nats
+ROOT = Path(__file__).parents[2]
 
 
 @BUSES
@@ -74,6 +76,38 @@ async def test_a_domain(tmp_path: Path) -> None:
         async with jetstream(server, domain="other") as js:
             with pytest.raises(JetStreamNotEnabled):
                 await js.account_info()
+    finally:
+        server.kill()
+
+
+async def test_streams_of_another_account(tmp_path: Path) -> None:
+    section = (ROOT / "docs" / "jetstream.md").read_text().partition("## Domains")[2]
+    exports, imports = section.partition("```\n")[2].partition("```")[0].split("imports:")
+    rules = f"""
+accounts: {{
+  A: {{ users: [ {{user: a, password: a}} ], jetstream: enabled, {exports} }}
+  I: {{ users: [ {{user: i, password: i}} ], imports: {imports} }}
+}}
+"""
+    server = NatsServer(tmp_path / "nats", extra=rules)
+    server.start()
+    try:
+        away = await nats.connect(server.url, user="i", password="i")
+        js = away.jetstream(prefix="fromA")
+        await js.add_stream(name="s", subjects=["orders.>"])
+        for _ in range(2):
+            await js.publish("orders.new", b"one")
+        for msg in await (await js.pull_subscribe("orders.new", "pulls")).fetch(2):
+            await msg.ack_sync()
+        wanted = ConsumerConfig(deliver_subject="deliver.billing")
+        async with await js.subscribe(
+            "orders.new", durable="pushes", config=wanted, flow_control=True
+        ) as subscription:
+            for _ in range(2):
+                await (await subscription.next_msg(timeout=5)).ack_sync()
+        for name in ("pulls", "pushes"):
+            assert (await js.consumer_info("s", name)).ack_floor.stream_seq == 2
+        await away.close()
     finally:
         server.kill()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agents_core.nats.jetstream.api import DEFAULT_PREFIX
@@ -16,12 +16,14 @@ from agents_core.nats.jetstream.kv_entry import Entry as KeyValueEntry
 from agents_core.nats.jetstream.kv_errors import KeyDeleted, KeyNotFound, NoKeys
 from agents_core.nats.jetstream.kv_key import check_key, check_patterns
 from agents_core.nats.jetstream.kv_status import BucketStatus as KeyValueStatus
+from agents_core.nats.jetstream.message_api import MessageAPI
 from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.jetstream.ordered import INACTIVE_S
 from agents_core.nats.jetstream.stored import RawStreamMsg
 from agents_core.nats.jetstream.stream import StreamConfig
 from agents_core.nats.jetstream.watch import Watcher
 from agents_core.nats.options import NotifyError
+from agents_core.timers import check_seconds
 
 if TYPE_CHECKING:
     from agents_core.nats.jetstream.context import JetStreamContext
@@ -57,12 +59,13 @@ class KeyValue:
         self._js = js
         self._stream = PREFIX + bucket
         self._direct = bool(config.allow_direct)
-        origin, external = bucket, None
+        self._origin, external = self._stream, None
         if config.mirror is not None:  # a copy keeps the subjects of its origin, which is written
-            origin, external = config.mirror.name.removeprefix(PREFIX), config.mirror.external
-        self._prefix = f"$KV.{origin}."
+            self._origin, external = config.mirror.name, config.mirror.external
+        self._prefix = f"$KV.{self._origin.removeprefix(PREFIX)}."
         api = external.api if external is not None and external.api else js.prefix
         self._target = self._prefix if api == DEFAULT_PREFIX else f"{api}.{self._prefix}"  # ADR-19
+        self._at_origin = MessageAPI(js.bus, api, timeout=js.timeout)
 
     # -- reading
 
@@ -75,20 +78,18 @@ class KeyValue:
             KeyDeleted: the key was deleted, then or at that revision.
             KeyNotFound: there is none.
         """
-        entry = await self._find(_checked(key, validate_keys), revision, self._direct)
+        entry = await self._find(_checked(key, validate_keys), revision)
         if entry.operation is not None:
             raise KeyDeleted(self.bucket, key, entry.operation, entry.revision)
         return entry
 
-    async def _find(
-        self, key: str, revision: int | None = None, direct: bool = False
-    ) -> KeyValueEntry:
+    async def _find(self, key: str, revision: int | None) -> KeyValueEntry:
         subject = self._prefix + key
         try:
             if revision:
-                msg = await self._js.get_msg(self._stream, seq=revision, direct=direct)
+                msg = await self._js.get_msg(self._stream, seq=revision, direct=self._direct)
             else:
-                msg = await self._js.get_last_msg(self._stream, subject, direct=direct)
+                msg = await self._js.get_last_msg(self._stream, subject, direct=self._direct)
         except MessageNotFound:
             raise KeyNotFound(self.bucket, key) from None
         if msg.subject != subject:  # a revision of another key, or the key was a pattern
@@ -191,14 +192,14 @@ class KeyValue:
     async def _marker(self, key: str) -> int | None:
         """The revision of the marker of the key's deletion, 0 if there is none any more.
 
-        None if the key has a value. The leader is asked, which has refused: another replica may not
-        know the marker yet.
+        None if the key has a value. The leader is asked, which has refused: another replica, or a
+        copy in another domain, may not know the marker yet.
         """
         try:
-            entry = await self._find(key)
-        except KeyNotFound:
+            msg = await self._at_origin.get_last_msg(self._origin, self._prefix + key)
+        except MessageNotFound:
             return 0
-        return None if entry.operation is None else entry.revision
+        return None if operation_of(msg.headers) is None else msg.seq
 
     async def update(
         self, key: str, value: bytes, last: int | None = None, validate_keys: bool = True
@@ -277,6 +278,7 @@ class KeyValue:
         Args:
             olderthan: seconds; a younger marker stays, for readers that were away. 0 for all.
         """
+        check_seconds(olderthan)
         markers: list[KeyValueEntry] = []
         async with await self.watchall(meta_only=True) as watcher:
             async for entry in watcher:
@@ -284,9 +286,10 @@ class KeyValue:
                     break
                 if entry.operation is not None:
                     markers.append(entry)
-        kept_since = datetime.now(UTC) - timedelta(seconds=olderthan)
+        said = (await self._js.stream_info(self._stream)).ts  # our own clock may be another one
+        now = said or datetime.now(UTC)
         for marker in markers:
-            is_young = olderthan > 0 and marker.created > kept_since
+            is_young = olderthan > 0 and (now - marker.created).total_seconds() < olderthan
             before = marker.revision + (0 if is_young else 1)
             await self._js.purge_stream(self._stream, seq=before, subject=self._prefix + marker.key)
         return True

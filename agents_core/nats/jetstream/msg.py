@@ -126,7 +126,11 @@ class JSMsg(Msg):
         return answer
 
     def nak(self, delay: float | None = None) -> Awaitable[None]:
-        """It failed; deliver it again, at once or after `delay` seconds."""
+        """It failed; deliver it again, at once or after `delay` seconds.
+
+        Raises:
+            ValueError: the delay has no end, or is NaN.
+        """
         return self._final(NAK + b" " + jsonvalue.dumps({"delay": to_ns(delay)}) if delay else NAK)
 
     def term(self, reason: str = "") -> Awaitable[None]:

@@ -90,10 +90,17 @@ def ttl(seconds: float | str) -> str:
     """A duration as the server's headers have it; text is passed on.
 
     The server takes whole seconds, or Go's notation, and at least one second.
+
+    Raises:
+        InvalidOption: it is no number of seconds, or one without end.
     """
     if isinstance(seconds, str):
         return seconds
-    return str(int(seconds)) if seconds == int(seconds) else f"{seconds:f}s"
+    try:
+        whole = int(seconds)
+    except (OverflowError, TypeError, ValueError):
+        raise InvalidOption("msg_ttl", f"it can't be {seconds!r}; 'never' is for ever") from None
+    return str(whole) if seconds == whole else f"{seconds:f}s"
 
 
 @dataclass(slots=True)

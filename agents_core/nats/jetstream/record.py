@@ -22,8 +22,15 @@ class Kind(NamedTuple):
 
 
 def to_ns(seconds: float) -> int:
-    """A duration as the server has it."""
-    return round(seconds * NANOSECONDS)
+    """A duration as the server has it.
+
+    Raises:
+        ValueError: it has no end, or is NaN.
+    """
+    try:
+        return round(seconds * NANOSECONDS)
+    except OverflowError:
+        raise ValueError(f"{seconds!r} is not a number of seconds") from None
 
 
 class _Moment(datetime):

@@ -30,11 +30,25 @@ def parse_ns(text: str) -> int:
 
 
 def to_datetime(ns: int) -> datetime:
-    """The moment in UTC; what is below a microsecond is cut off."""
-    return _EPOCH + timedelta(microseconds=ns // 1000)
+    """The moment in UTC; what is below a microsecond is cut off.
+
+    Raises:
+        ValueError: it is not in the years 1 to 9999.
+    """
+    try:
+        return _EPOCH + timedelta(microseconds=ns // 1000)
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
 
 
 def from_datetime(moment: datetime) -> str:
-    """As RFC 3339 in UTC; a moment without a zone is UTC."""
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    """As RFC 3339 in UTC; a moment without a zone is UTC.
+
+    Raises:
+        ValueError: in UTC it is not in the years 1 to 9999.
+    """
+    try:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
     return moment.isoformat().replace("+00:00", "Z")

@@ -156,14 +156,22 @@ class Service(Group):
         self.reset()
 
     async def start(self) -> None:
-        """Be found from now on; a second call does nothing.
+        """Be found from now on; a second call, or one of a service that was stopped, does nothing.
 
         Raises:
             ConnectionClosed: the bus is closed or draining.
         """
-        if self._unlisten is None:
+        if self._stopping or self._unlisten is not None:
+            return
+        unlisten = self._unlisten = self._bus.on_status(self._on_status)
+        try:
             await self._verbs.start()
-            self._unlisten = self._bus.on_status(self._on_status)
+        except BaseException:
+            unlisten()
+            self._unlisten = None
+            raise
+        if self._stopping:  # meanwhile, and `stop` did not see all of them
+            self._verbs.end()
 
     def _on_status(self, status: Status) -> None:
         if status is Status.CLOSED:

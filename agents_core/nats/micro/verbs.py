@@ -73,12 +73,15 @@ class Verbs:
         self._subscriptions: list[Subscription] = []
 
     async def start(self) -> None:
-        """Answer from now on; see `Bus.subscribe` for what it raises."""
+        """Answer from now on, or not at all; see `Bus.subscribe` for what it raises."""
         who = self._answers["PING"]()
-        for verb in _VERBS:
-            for target in ((), (who.name,), (who.name, who.id)):
-                subscription = await self._bus.subscribe(subject(verb, *target), cb=self._answer)
-                self._subscriptions.append(subscription)
+        targets = (), (who.name,), (who.name, who.id)
+        try:
+            for wanted in [subject(verb, *target) for verb in _VERBS for target in targets]:
+                self._subscriptions.append(await self._bus.subscribe(wanted, cb=self._answer))
+        except BaseException:  # whoever gives up waiting has nothing to end it by
+            self.end()
+            raise
 
     def end(self) -> None:
         """Answer no more."""

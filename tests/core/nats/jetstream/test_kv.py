@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agents_core import jsonvalue
 from agents_core.nats.jetstream import KeyValue, StreamConfig, StreamSource
 from agents_core.nats.jetstream.errors import APIError, InvalidOption, WrongLastSequence
 from agents_core.nats.jetstream.kv import CREATE_ATTEMPTS
@@ -160,6 +161,22 @@ async def test_create_replaces_a_marker(refusal: Any) -> None:
         assert sequences(it) == ["0", "6"]
 
 
+async def test_create_by_a_copy_asks_its_origin_for_the_marker() -> None:
+    far = "$JS.far.API"
+    mirror = StreamSource("KV_o", external=ExternalStream(far))
+    async with bucket(f"{far}.$KV") as it:
+        it.server.answers["STREAM.MSG.GET"] = held("a", 4)  # the copy lags behind
+
+        def answer(msg: Any) -> None:
+            it.server.bus.publish(msg.reply, jsonvalue.dumps(DELETED))
+
+        await it.server.bus.subscribe(f"{far}.STREAM.MSG.GET.KV_o", cb=answer)
+        it.answers.append(WRONG)
+        copy = KeyValue(it.js, "b", StreamConfig(mirror=mirror))
+        assert await copy.create("a", b"v") == 7
+        assert sequences(it) == ["0", "6"]
+
+
 async def test_create_refuses_a_key_that_has_a_value() -> None:
     async with bucket() as it:
         it.server.answers["STREAM.MSG.GET"] = held("a", 6)
@@ -296,6 +313,22 @@ async def test_old_markers_go_with_what_is_before_them_and_young_ones_stay() -> 
             {"seq": 8, "filter": "$KV.b.young"},
         ]
         assert await it.server.none("STREAM.PURGE")
+
+
+@pytest.mark.parametrize(("olderthan", "before"), [(1800.0, 4), (float("inf"), 4), (60.0, 5)])
+async def test_a_marker_is_as_old_as_the_server_says(olderthan: float, before: int) -> None:
+    async with bucket() as it:  # the markers are of 2023, and by our own clock it is later
+        it.server.answers["STREAM.INFO"] |= {"ts": "2023-11-14T22:15:00Z"}  # 100 s later
+        it.server.answers["CONSUMER.CREATE"] = consumer(1)
+        it.server.answers["STREAM.PURGE"] = {"success": True}
+        purging = asyncio.create_task(it.kv.purge_deletes(olderthan))
+        request = await it.server.pull()
+        it.deliver(request, 1, "a", 4, headers={"KV-Operation": "DEL"})
+        assert await purging
+        body = (await it.server.expect("STREAM.PURGE.KV_b")).body
+        assert body == {"seq": before, "filter": "$KV.b.a"}
+        with pytest.raises(ValueError, match="not a number of seconds"):
+            await it.kv.purge_deletes(float("nan"))
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,13 @@ async def test_what_acknowledgements_send() -> None:
     assert await answers("in_progress") == b"+WPI"
 
 
+async def test_a_delay_without_end_is_refused_and_nothing_is_sent() -> None:
+    msg = JSMsg(Msg("a", reply=V1, bus=LocalBus()))
+    with pytest.raises(ValueError, match="inf is not a number of seconds"):
+        msg.nak(float("inf"))
+    assert not msg.is_acked
+
+
 @pytest.mark.parametrize("act", ["ack", "nak", "term"])
 async def test_there_is_one_final_acknowledgement(act: str) -> None:
     bus = LocalBus()

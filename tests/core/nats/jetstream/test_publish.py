@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from agents_core.nats.headers import Headers
 from agents_core.nats.jetstream import Header, JetStreamContext, PubAck, window
 from agents_core.nats.jetstream.errors import (
     InvalidAnswer,
+    InvalidOption,
     NoStreamResponse,
     WrongLastSequence,
 )
@@ -74,6 +76,12 @@ def test_times_to_live() -> None:
         "never",
         "1h",
     ]
+
+
+@pytest.mark.parametrize("wrong", [float("inf"), float("nan"), timedelta(hours=1)])
+def test_what_is_no_time_to_live_is_named(wrong: Any) -> None:
+    with pytest.raises(InvalidOption, match="msg_ttl"):
+        publish_headers(None, None, wrong, {})
 
 
 @pytest.mark.parametrize(

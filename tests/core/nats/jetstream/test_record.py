@@ -27,7 +27,12 @@ STREAM = {"config": {"name": "s"}, "state": {"messages": 1}}
 
 @pytest.mark.parametrize(
     ("name", "wrong"),
-    [("max_age", "1h"), ("placement", {"cluster": "east"}), ("sources", ["other"])],
+    [
+        ("max_age", "1h"),
+        ("max_age", float("inf")),
+        ("placement", {"cluster": "east"}),
+        ("sources", ["other"]),
+    ],
 )
 def test_what_has_no_form_on_the_wire_is_named(name: str, wrong: Any) -> None:
     with pytest.raises(InvalidOption) as raised:
@@ -55,6 +60,14 @@ def test_durations_and_moments_have_our_units() -> None:
     assert ConsumerConfig(pause_until="2026-01-01T00:00:00Z").as_dict()["pause_until"] == (
         "2026-01-01T00:00:00Z"
     )
+
+
+def test_a_moment_that_is_none_here_is_named() -> None:
+    early = "0001-01-01T00:00:00+02:00"
+    with pytest.raises(InvalidAnswer, match="out of range"):
+        ConsumerConfig.from_response({"opt_start_time": early})
+    with pytest.raises(InvalidOption, match="opt_start_time"):
+        ConsumerConfig(opt_start_time=datetime.fromisoformat(early)).as_dict()
 
 
 def test_the_zero_time_is_none() -> None:

@@ -44,3 +44,11 @@ def test_a_moment_without_a_zone_is_utc() -> None:
     assert from_datetime(datetime(2026, 1, 2, 3, 4, 5)) == "2026-01-02T03:04:05Z"
     east = timezone(timedelta(hours=2))
     assert from_datetime(datetime(2026, 1, 2, 3, 4, 5, 6, east)) == "2026-01-02T01:04:05.000006Z"
+
+
+def test_what_is_no_moment_of_ours_is_a_value_error() -> None:
+    west = timezone(timedelta(hours=-2))
+    with pytest.raises(ValueError, match="out of range"):
+        from_datetime(datetime.max.replace(tzinfo=west))
+    with pytest.raises(ValueError, match="out of range"):
+        to_datetime(parse_ns("9999-12-31T23:59:59-02:00"))

@@ -177,13 +177,15 @@ async def test_stop_ends_all_endpoints_before_it_waits_for_a_handler() -> None:
     await bus.close()
 
 
-async def test_an_endpoint_that_comes_while_it_stops_is_ended_too() -> None:
-    class Slow(LocalBus):
-        async def subscribe(self, *args: Any, **options: Any) -> Any:
-            subscription = await super().subscribe(*args, **options)
-            await asyncio.sleep(0)
-            return subscription
+class Slow(LocalBus):
+    """One whose `subscribe` takes a turn of the event loop, as over nats-py."""
 
+    async def subscribe(self, *args: Any, **options: Any) -> Any:
+        await asyncio.sleep(0)
+        return await super().subscribe(*args, **options)
+
+
+async def test_an_endpoint_that_comes_while_it_stops_is_ended_too() -> None:
     bus = Slow()
     made = await service(bus)
     adding = asyncio.create_task(made.add_endpoint(name="late", handler=echo))
@@ -193,6 +195,43 @@ async def test_an_endpoint_that_comes_while_it_stops_is_ended_too() -> None:
         await adding
     with pytest.raises(NoResponders):
         await bus.request("late", timeout=5)
+    await bus.close()
+
+
+async def test_a_start_that_is_given_up_leaves_nothing_behind_and_can_be_made_again() -> None:
+    bus = Slow()
+    made = Service(bus, name="math", version="1.0.0")
+    starting = asyncio.create_task(made.start())
+    for _ in range(4):
+        await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert await micro.ping(bus) == []
+    await made.start()
+    assert len(await micro.ping(bus, "math", made.id)) == 1
+    await bus.close()
+
+
+async def test_two_starts_at_once_answer_once() -> None:
+    bus = Slow()
+    made = Service(bus, name="math", version="1.0.0")
+    await asyncio.gather(made.start(), made.start())
+    assert len(await micro.ping(bus, "math", stall=0.05)) == 1
+    await bus.close()
+
+
+async def test_a_service_that_is_stopped_while_it_starts_is_not_found() -> None:
+    bus = Slow()
+    made = Service(bus, name="math", version="1.0.0")
+    starting = asyncio.create_task(made.start())
+    for _ in range(4):
+        await asyncio.sleep(0)
+    await made.stop()
+    await starting
+    assert await micro.stats(bus) == []
+    await made.start()  # nor afterwards
+    assert await micro.stats(bus) == []
     await bus.close()
 
 
