@@ -22,12 +22,10 @@ class Context:
 
     Attributes:
         node: the node that hosts it.
-        log: a logger named after the agent.
     """
 
     def __init__(self, node: Node, cell: Cell) -> None:
         self.node = node
-        self.log = logging.getLogger(f"agents.{cell.id}")
         self._cell = cell
         self._envelope: Envelope | None = None
         self._ended = False
@@ -39,6 +37,11 @@ class Context:
     def begin(self, envelope: Envelope | None) -> None:
         """The agent turns to this message; called by its cell."""
         self._envelope = envelope
+
+    @property
+    def log(self) -> logging.Logger:
+        """A logger named after the agent, made when it is used: Python keeps each for ever."""
+        return logging.getLogger(f"agents.{self._cell.id}")
 
     @property
     def ref(self) -> AgentRef:

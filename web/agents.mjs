@@ -32,6 +32,7 @@ const ASK_S = 5; // as in Python
 const CALLS_MAX = 65_536; // without an answer yet; what comes before Python runs waits among them
 const NEVER_TOO_MANY = ["lifecycle", "stop", "unsubscribe"]; // said once: nobody would say it again
 const SNAPSHOT_AFTER_MS = 3_000; // the agents' own start comes first
+const HOSTS_END_MS = 100; // Chrome keeps all the memory of a worker that is ended while its own ones end
 
 const STARTING = new Set(["loading", "starting", "connecting", "spawning"]);
 const WATCHED = new Set(["loading", "starting", "running"]); // in between Python tells of itself
@@ -245,7 +246,10 @@ class Runtime extends EventTarget {
   async #stop() {
     if (this.#ended) return;
     try {
-      if (this.phase === "running") await this.#call("stop");
+      if (this.phase === "running") {
+        await this.#call("stop");
+        await new Promise((goOn) => setTimeout(goOn, HOSTS_END_MS));
+      }
     } finally {
       if (!this.#ended) {
         this.#end(new AgentError({ name: "Stopped", message: "the runtime was stopped" }));

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import weakref
 from typing import Any
 
@@ -67,6 +68,14 @@ async def test_of_timers_that_an_agent_cancels_few_are_kept() -> None:
         await ref.ask("debounce")
         gc.collect()
         assert sum(timer() is not None for timer in seen[3:]) <= CANCELLED_MAX + 1
+
+
+async def test_of_an_agent_that_logs_nothing_no_logger_is_kept() -> None:
+    async with connect("local://") as node:
+        ref = await node.spawn(Curious, "silent", [])
+        await ref.ask("look")
+        await ref.kill()
+        assert "agents.silent" not in logging.Logger.manager.loggerDict
 
 
 async def test_outside_of_a_handler_there_is_no_message() -> None:
