@@ -189,7 +189,8 @@ class Tree:
             except AgentsError as error:
                 reason = Exit.of(error)
                 await asyncio.sleep(0)  # everybody else gets a turn between attempts
-                if todo[0] not in self._unwanted:
+                counted = todo[0] in self._unwanted  # it was stopped, which is no failure
+                if not counted:
                     todo = await self._end_with(todo[0])  # the strategy again (S5)
 
     def _wanted(self, children: list[Cell | Tree]) -> list[Cell | Tree]:
