@@ -91,13 +91,14 @@ class Tree:
 
         Args:
             for_good: none of them will run again: each is gone for the others when it has stopped.
+                So it is in any case where no supervisor is above.
         """
         self.phase = "stopped"
         for cell in self.cells():
             if cell.phase in STARTING:
                 cell.kill("its supervisor stops")  # else a start that hangs would hold the lock
         async with self._lock:
-            await self._stop_children(self.children, for_good=for_good)
+            await self._stop_children(self.children, for_good=for_good or self._top)
 
     async def _stop_children(self, children: list[Cell | Tree], *, for_good: bool = False) -> None:
         for child in reversed(list(children)):

@@ -402,6 +402,20 @@ async def test_a_supervisor_whose_children_are_all_gone_is_forgotten() -> None:
         assert not [tree for tree in node._trees if tree.children]
 
 
+async def test_a_supervisor_that_is_stopped_is_gone_with_its_agents() -> None:
+    async with connect("local://") as node:
+        log: list[str] = []
+        inner = Supervisor(members("bc", log), name="inner")
+        tree = await node.supervise(Supervisor([*members("a", log), inner]))
+        await tree.stop()
+        assert log[3:] == ["stop c shutdown", "stop b shutdown", "stop a shutdown"]
+        with pytest.raises(AgentNotFound):
+            await node.agent("b").ask("hang")
+        await node.spawn(Member, "b", log)
+        await tree.stop()
+        assert [agent["id"] for agent in node.agents()] == ["b"]
+
+
 class Curious(Agent):
     """Asks the sibling that stopped before it."""
 
