@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import types
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from enum import Enum
+from enum import Enum, Flag
 from functools import lru_cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -166,14 +167,29 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     if is_typeddict(kind):
         return _scalar(dict, value, where)
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return kind(_one_of([member.value for member in kind], value, where))
+        return _member(kind, value, where)
     return _scalar(kind, value, where)
 
 
-def _one_of(values: Sequence[Any], value: Any, where: str) -> Any:
-    if not any(type(one) is type(value) and one == value for one in values):
-        raise InvalidMessage(f"{where} is not one of {list(values)}")
-    return value
+def _member(kind: type[Enum], value: Any, where: str) -> Any:
+    if issubclass(kind, Flag) and type(value) is int:
+        with suppress(ValueError):
+            return kind(value)  # several of them, or none, are no member of their own
+    return _one_of(list(kind), value, where)
+
+
+def _one_of(options: Sequence[Any], value: Any, where: str) -> Any:
+    """The option that is encoded so."""
+    plain = [_as_sent(option) for option in options]
+    for option, one in zip(options, plain, strict=True):
+        if type(one) is type(value) and one == value:
+            return option
+    raise InvalidMessage(f"{where} is not one of {plain}")
+
+
+def _as_sent(option: Any) -> Any:
+    value = option.value if isinstance(option, Enum) else option
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _scalar(kind: Any, value: Any, where: str) -> Any:
@@ -192,8 +208,8 @@ def _scalar(kind: Any, value: Any, where: str) -> Any:
 
 
 def _union(kind: Any, value: Any, where: str) -> Any:
-    for option in get_args(kind):
-        try:
+    for option in sorted(get_args(kind), key=lambda option: option is float):
+        try:  # a float last: it would take an integer, and have it lose digits
             return _build(option, value, where)
         except InvalidMessage:
             continue

@@ -219,7 +219,7 @@ class Node:
                     await self.bus.flush(FLUSH_S)
         except BaseException:  # also when the caller gives up waiting
             try:
-                await tree.stop(for_good=True)
+                await tree.stop()
             finally:
                 self._forget_tree(tree)
             raise
@@ -501,7 +501,7 @@ class Node:
     async def _stop_agents(self) -> None:
         try:
             for tree in reversed(self._trees):
-                await tree.stop(for_good=True)
+                await tree.stop()
                 self._forget_tree(tree)
         finally:
             self._say_good_bye()

@@ -54,6 +54,7 @@ class AgentRef:
 
         Raises:
             MailboxFull: the agent is on this node and its mailbox is full.
+            Unsupported: it is said in another thread, or in another event loop.
             EncodeError: it is on another node, and the message has no JSON form.
             MaxPayloadExceeded, OutboundBufferFull, ConnectionClosed: see `Bus.publish`.
         """

@@ -61,6 +61,7 @@ class Router:
 
     def tell(self, to: str, payload: Any, sender: str) -> None:
         """See `AgentRef.tell`."""
+        self._timers.check_loop()
         cell = self.cells.get(to)
         if cell is not None:
             cell.put(Envelope(payload, sender))
@@ -70,6 +71,7 @@ class Router:
 
     async def ask(self, to: str, payload: Any, sender: str, timeout: float) -> Any:
         """See `AgentRef.ask`."""
+        self._timers.check_loop()
         cell = self.cells.get(to)
         if cell is None:
             body, headers = _encode(Message(sender, to, None), payload)
@@ -78,6 +80,7 @@ class Router:
 
     async def control(self, to: str, body: dict[str, Any], sender: str) -> Any:
         """Stop, kill, state, info: by subjects of their own, never out of a message's payload."""
+        self._timers.check_loop()
         cell = self.cells.get(to)
         if cell is not None:
             return await self._control(cell, body)

@@ -91,13 +91,14 @@ class Tree:
 
         Args:
             for_good: none of them will run again: each is gone for the others when it has stopped.
+                So it is in any case where no supervisor is above.
         """
         self.phase = "stopped"
         for cell in self.cells():
             if cell.phase in STARTING:
                 cell.kill("its supervisor stops")  # else a start that hangs would hold the lock
         async with self._lock:
-            await self._stop_children(self.children, for_good=for_good)
+            await self._stop_children(self.children, for_good=for_good or self._top)
 
     async def _stop_children(self, children: list[Cell | Tree], *, for_good: bool = False) -> None:
         for child in reversed(list(children)):
@@ -189,7 +190,8 @@ class Tree:
             except AgentsError as error:
                 reason = Exit.of(error)
                 await asyncio.sleep(0)  # everybody else gets a turn between attempts
-                if todo[0] not in self._unwanted:
+                counted = todo[0] in self._unwanted  # it was stopped, which is no failure
+                if not counted:
                     todo = await self._end_with(todo[0])  # the strategy again (S5)
 
     def _wanted(self, children: list[Cell | Tree]) -> list[Cell | Tree]:

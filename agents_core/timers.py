@@ -19,7 +19,10 @@ from agents_core.errors import Unsupported
 ONE_LOOP = sys.platform == "emscripten"
 """In a tab all event loops are one: the browser's."""
 
-INSTEAD = "say asyncio.run_coroutine_threadsafe(…, loop), with the loop that it was made in"
+INSTEAD = (
+    "say asyncio.run_coroutine_threadsafe(…, loop) or loop.call_soon_threadsafe(…),"
+    " with the loop that it was made in"
+)
 
 CANCELLED_MAX = 64
 """Cancelled entries kept before the heap is rebuilt, if they are also more than half of it."""
@@ -88,17 +91,24 @@ class Timers:
         """Seconds on the loop's monotonic clock."""
         return self._loop.time()
 
+    def check_loop(self) -> None:
+        """Refuse another thread, or another event loop: whoever waits would never be woken.
+
+        Raises:
+            Unsupported: another event loop is running, or none.
+        """
+        if asyncio._get_running_loop() is not self._loop and not ONE_LOOP:
+            raise Unsupported("what belongs to another event loop", INSTEAD)
+
     def after(self, seconds: float, callback: Callable[[], object]) -> Timer:
         """Call `callback` once, `seconds` from now.
 
         Raises:
             ValueError: see `check_seconds`.
-            Unsupported: another event loop is running, as in another thread; whoever waits there
-                would never be woken.
+            Unsupported: see `check_loop`.
         """
         check_seconds(seconds)
-        if not ONE_LOOP and asyncio.get_running_loop() is not self._loop:
-            raise Unsupported("what belongs to another event loop", INSTEAD)
+        self.check_loop()
         timer = Timer(self.now() + seconds, callback, self)
         heappush(self._heap, timer)
         if self._heap[0] is timer:

@@ -93,8 +93,8 @@ class HostedCell(Cell):
     def lost(self, reason: Exit) -> None:
         """The host is gone; what it had of this agent's messages was told so already."""
         self._before = (self.handled, self.busy_ns)
-        if self.phase == "running":
-            self._end(reason)
+        self._exit = self._exit or reason  # its start may have been told to be done just now
+        self.wake()
 
     def runs(self, task: asyncio.Task[Any] | None) -> bool:
         """See `Cell.runs`: whether the task waits on behalf of this agent."""

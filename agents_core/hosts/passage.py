@@ -39,6 +39,7 @@ class Passage:
 
     def tell(self, to: str, payload: Any, sender: str) -> None:
         """See `AgentRef.tell`."""
+        self._timers.check_loop()
         cell = self._beside(to)
         if cell is not None:
             cell.put(Envelope(payload, sender))
@@ -49,6 +50,7 @@ class Passage:
 
     async def ask(self, to: str, payload: Any, sender: str, timeout: float) -> Any:
         """See `AgentRef.ask`."""
+        self._timers.check_loop()
         cell = self._beside(to)
         if cell is not None:
             return await ask_cell(cell, payload, sender, timeout, self._timers)
@@ -76,5 +78,6 @@ class Passage:
 
     async def control(self, to: str, body: dict[str, Any], sender: str) -> Any:
         """See `Router.control`; supervisors are with the parent."""
+        self._timers.check_loop()
         self._channel.check()
         return await self._channel.ask("control", to, sender, payload=jsonvalue.dumps(body))

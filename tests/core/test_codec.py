@@ -29,6 +29,15 @@ class Level(enum.IntEnum):
     LOW = 1
 
 
+class Rights(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+class Shade(enum.Enum):
+    RED = (255, 0, 0)
+
+
 class Word(str):
     """Text with a type of its own."""
 
@@ -156,6 +165,13 @@ ACCEPTED: list[tuple[Any, Any, Any]] = [
     (Literal["a", 1], "a", "a"),
     (Colour, "blue", Colour.BLUE),
     (Level, 1, Level.LOW),
+    (Rights, 2, Rights.WRITE),
+    (Rights, 3, Rights.READ | Rights.WRITE),
+    (Rights, 0, Rights(0)),
+    (Shade, [255, 0, 0], Shade.RED),
+    (Literal[Colour.RED], "red", Colour.RED),
+    (float | int, 2**53 + 1, 2**53 + 1),
+    (float | None, 1, 1.0),
     (Name, "n", "n"),
     (Nickname, "n", "n"),
     (list[Point], [{"x": 1}], [Point(1)]),
@@ -194,6 +210,9 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (Colour, "green", "not one of"),
     (Colour, ["red"], "not one of"),
     (Level, True, "not one of"),
+    (Rights, 4, "not one of"),
+    (Rights, True, "not one of"),
+    (Literal[Colour.RED], "blue", "not one of"),
     (Name, 5, "not str"),
     (Point, [1], "not an object"),
     (Point, {}, "lacks x"),

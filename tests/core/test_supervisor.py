@@ -303,6 +303,20 @@ async def test_who_is_stopped_while_its_siblings_are_restarted_stays_stopped() -
         assert log.count("start b") == 1
 
 
+async def test_i4_who_is_stopped_in_its_restart_is_no_failed_attempt() -> None:
+    async with connect("local://") as node:
+        plan, events = list[int](), Events(node)
+        children = [*members("a", []), Child(Flaky, "f", (plan,)), *members("c", [])]
+        await node.supervise(Supervisor(children, strategy="one_for_all", max_restarts=1))
+        plan.append(2)
+        node.agent("a").tell("crash")
+        await until(lambda: not plan)
+        await node.agent("f").stop()
+        assert (await node.agent("c").info())["restarts"] == 1
+        assert [agent["id"] for agent in node.agents()] == ["a", "c"]
+        assert "gave_up" not in [event.kind for event in events.seen]
+
+
 @pytest.mark.parametrize("nested", [False, True])
 async def test_r2_a_transient_one_that_ends_as_a_sibling_crashes_does_not_come_back(
     nested: bool,
@@ -386,6 +400,20 @@ async def test_a_supervisor_whose_children_are_all_gone_is_forgotten() -> None:
         member.tell("finish")
         await until(lambda: not node.agents())
         assert not [tree for tree in node._trees if tree.children]
+
+
+async def test_a_supervisor_that_is_stopped_is_gone_with_its_agents() -> None:
+    async with connect("local://") as node:
+        log: list[str] = []
+        inner = Supervisor(members("bc", log), name="inner")
+        tree = await node.supervise(Supervisor([*members("a", log), inner]))
+        await tree.stop()
+        assert log[3:] == ["stop c shutdown", "stop b shutdown", "stop a shutdown"]
+        with pytest.raises(AgentNotFound):
+            await node.agent("b").ask("hang")
+        await node.spawn(Member, "b", log)
+        await tree.stop()
+        assert [agent["id"] for agent in node.agents()] == ["b"]
 
 
 class Curious(Agent):

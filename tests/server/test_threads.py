@@ -1,4 +1,4 @@
-"""Another thread, with an event loop of its own, is told how to ask; it does not wait for ever."""
+"""Another thread is told how to ask and tell; it does not wait for ever, nor does anybody else."""
 
 from __future__ import annotations
 
@@ -38,7 +38,17 @@ async def test_a_request(nats_server: NatsServer) -> None:
     await nc.close()
 
 
-async def test_an_agent() -> None:
+@pytest.mark.parametrize("host", ["inline", "worker"])
+async def test_an_agent(host: str) -> None:
+    async with connect("local://") as node:
+        echo = await node.spawn(Echo, "echo", host=host)
+        assert await from_another_thread(lambda: echo.ask("echo")) == "here"
+
+
+async def test_a_tell_from_a_thread_without_a_loop_is_refused_and_its_agent_goes_on() -> None:
     async with connect("local://") as node:
         echo = await node.spawn(Echo, "echo")
-        assert await from_another_thread(lambda: echo.ask("echo")) == "here"
+        with pytest.raises(Unsupported, match="call_soon_threadsafe"):
+            await asyncio.to_thread(echo.tell, "echo")
+        assert (await echo.info())["mailbox"] == 0
+        assert await echo.ask("echo") == "here"

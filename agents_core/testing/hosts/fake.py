@@ -54,7 +54,7 @@ class Interpreter:
     Attributes:
         guest: what is at the other end.
         heap: bytes that it says to have.
-        frozen: whether it does nothing, as in an endless loop; what is sent waits.
+        frozen: whether it does nothing, as in an endless loop; what is sent waits, either way.
     """
 
     def __init__(self, receiver: Receiver, running: list[Interpreter]) -> None:
@@ -64,6 +64,7 @@ class Interpreter:
         self._receiver = receiver
         self._running = running
         self._waiting: deque[bytes] = deque()
+        self._said: deque[bytes] = deque()
         self._handler: logging.Handler | None = None
         self._loop = asyncio.get_running_loop()
         self._ending: asyncio.Task[None] | None = None
@@ -100,6 +101,7 @@ class Interpreter:
         """Go on."""
         self.frozen = False
         self.deliver()
+        self._hear()
 
     def die(self, reason: str) -> None:
         """End, as when a process is killed."""
@@ -111,9 +113,13 @@ class Interpreter:
             self._receiver.lost(reason)
 
     def arrived(self, data: bytes) -> None:
-        """Something of the guest's, unless it does nothing or is gone."""
-        if not self.frozen and self._ending is None:
-            self._receiver.arrived(data)
+        """Something of the guest's; while it is frozen that waits, too."""
+        self._said.append(data)
+        self._hear()
+
+    def _hear(self) -> None:
+        while self._said and not self.frozen and self._ending is None:
+            self._receiver.arrived(self._said.popleft())
 
 
 class _Back:

@@ -202,6 +202,18 @@ async def test_a_host_that_dies_before_it_is_welcomed_is_a_start_that_failed() -
         assert not kit.node.hosts.info()
 
 
+async def test_a_host_that_dies_before_a_start_has_been_noticed_is_replaced() -> None:
+    async with FakeKit.made() as kit:
+        starting = asyncio.create_task(kit.spawn(Adder))
+        await until(lambda: kit.node.router.cells)
+        (cell,) = kit.node.router.cells.values()
+        await until(lambda: cell._starting and cell._starting.done())
+        kit.hosts.of(cell.id).die("struck by lightning")
+        adder = await starting
+        await kit.event("restarted", adder)
+        assert await adder.ask(Increase(1)) == 1
+
+
 async def test_a_kill_of_one_that_has_ended_does_nothing() -> None:
     async with FakeKit.made() as kit:
         adder = await kit.spawn(Adder)

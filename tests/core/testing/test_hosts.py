@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -51,3 +52,15 @@ async def test_a_frozen_host_says_nothing() -> None:
         host.die("again")
         await kit.event("restarted", harmless)
         await until(lambda: host not in kit.hosts.running)
+
+
+async def test_what_a_host_has_to_say_as_it_freezes_comes_when_it_thaws() -> None:
+    async with FakeKit.made() as kit:
+        harmless = await kit.spawn(Harmless)
+        host: Any = kit.hosts.of(harmless.id)
+        asking = asyncio.create_task(harmless.ask("spin"))
+        await until(lambda: host.guest.router.cells[harmless.id].handled)
+        host.frozen = True
+        await until(lambda: host._said)
+        host.thaw()
+        assert await asking == "no"
