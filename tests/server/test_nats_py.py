@@ -164,6 +164,23 @@ async def test_away_while_servers_are_sought(own_nats_server: NatsServer) -> Non
     assert bus.status is Status.CLOSED
 
 
+@pytest.mark.parametrize("how", ["at once", "when it was given up"])
+async def test_called_back_while_servers_are_sought(own_nats_server: NatsServer, how: str) -> None:
+    bus = await opened(own_nats_server.url, max_reconnect_attempts=-1)
+    own_nats_server.kill()
+    await reached(bus, Status.RECONNECTING)
+    leaving = asyncio.ensure_future(bus.suspend())
+    await asyncio.sleep(0)
+    if how != "at once":
+        leaving.cancel()
+        await asyncio.wait([leaving])
+    await bus.resume()
+    await asyncio.wait([leaving])
+    own_nats_server.start()
+    await reached(bus, Status.CONNECTED)
+    await bus.close()
+
+
 async def test_away_is_nowhere_without_reconnects(nats_server: NatsServer) -> None:
     bus = await opened(nats_server.url, allow_reconnect=False)
     await bus.suspend()
