@@ -295,6 +295,20 @@ async def test_who_gives_up_leaving_leaves_nothing_behind(nats_server: NatsServe
     assert 1 < turns < 99
 
 
+async def test_who_gives_up_subscribing_leaves_nothing_behind(nats_server: NatsServer) -> None:
+    bus = await opened(nats_server.url)
+    assert bus._link.session is not None
+    for turns in range(100):
+        if not await given_up_after(turns, bus.subscribe("a", max_msgs=2)):
+            break
+    assert 1 < turns < 99
+    for subscription in list(bus._subscriptions.values()):  # the last one was made
+        subscription.end()
+    while bus._link.session._client._subs:  # the server knows of no other
+        await bus.flush()
+    await bus.close()
+
+
 async def test_drained_while_it_is_registered_anew(nats_server: NatsServer) -> None:
     """Else the server goes on giving a group's messages to who has left it."""
     bus, other, subject = await opened(nats_server.url), await opened(nats_server.url), unique()
