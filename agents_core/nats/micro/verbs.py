@@ -75,10 +75,14 @@ class Verbs:
     async def start(self) -> None:
         """Answer from now on; see `Bus.subscribe` for what it raises."""
         who = self._answers["PING"]()
-        for verb in _VERBS:
-            for target in ((), (who.name,), (who.name, who.id)):
-                subscription = await self._bus.subscribe(subject(verb, *target), cb=self._answer)
+        targets = [(), (who.name,), (who.name, who.id)]
+        try:
+            for asked in (subject(verb, *target) for verb in _VERBS for target in targets):
+                subscription = await self._bus.subscribe(asked, cb=self._answer)
                 self._subscriptions.append(subscription)
+        except BaseException:  # whoever gives up waiting has nothing to end them by
+            self.end()
+            raise
 
     def end(self) -> None:
         """Answer no more."""
