@@ -228,9 +228,8 @@ class Link:
         if self._away or not self._can_return:
             return
         self._away = True
+        self.leave()
         await self._end_way()
-        if self.connection is not None:
-            self.leave()
 
     def resume(self) -> None:
         """See `Bus.resume`."""

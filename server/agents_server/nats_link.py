@@ -185,6 +185,14 @@ class Link:
         self._status.set(Status.RECONNECTING)
         if self._under_way is None and not self._away:
             self._under_way = asyncio.get_running_loop().create_task(self._return())
+            self._under_way.add_done_callback(self._given_up)
+
+    def _given_up(self, task: asyncio.Task[None]) -> None:
+        """It was cancelled, unless it said itself that it has ended."""
+        if self._under_way is task:
+            self._under_way = None
+            if self.session is None and self._can_return:  # called back meanwhile
+                self._come_back()
 
     async def _return(self) -> None:
         """Try server after server until one answers or none is left."""
@@ -229,6 +237,11 @@ class Link:
         if self._away or not self._can_return:
             return
         self._away = True
+        leaving = asyncio.get_running_loop().create_task(self._leave_for_long())
+        self._callbacks.run(leaving)
+        await asyncio.shield(leaving)  # whoever gives up waiting is away all the same
+
+    async def _leave_for_long(self) -> None:
         await self._end_way()
         await self.leave()
 
@@ -260,7 +273,6 @@ class Link:
         if task is not None and task is not asyncio.current_task():
             task.cancel()
             await asyncio.wait([task])
-            self._under_way = None
 
     # -- barriers
 

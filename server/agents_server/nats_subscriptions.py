@@ -85,11 +85,11 @@ class NatsPySubscriptions(Subscriptions):
         subscription.registered = subscription.received
         with suppress(native.Error):  # the session is lost; the next one registers it
             made = await session.subscribe(subscription.subject, subscription.queue, take)
+            if subscription.max_msgs and not subscription.ended:
+                await made.unsubscribe(subscription.max_msgs - subscription.registered)
             if subscription.ended:  # meanwhile
                 await made.unsubscribe()
-            elif subscription.max_msgs:
-                await made.unsubscribe(subscription.max_msgs - subscription.registered)
-            if not subscription.ended and session is self.session:
+            elif session is self.session:
                 self._interests[subscription] = made
 
     def _unsub(self, subscription: Subscription, limit: int) -> None:

@@ -164,6 +164,23 @@ async def test_away_while_servers_are_sought(own_nats_server: NatsServer) -> Non
     assert bus.status is Status.CLOSED
 
 
+@pytest.mark.parametrize("how", ["at once", "when it was given up"])
+async def test_called_back_while_servers_are_sought(own_nats_server: NatsServer, how: str) -> None:
+    bus = await opened(own_nats_server.url, max_reconnect_attempts=-1)
+    own_nats_server.kill()
+    await reached(bus, Status.RECONNECTING)
+    leaving = asyncio.ensure_future(bus.suspend())
+    await asyncio.sleep(0)
+    if how != "at once":
+        leaving.cancel()
+        await asyncio.wait([leaving])
+    await bus.resume()
+    await asyncio.wait([leaving])
+    own_nats_server.start()
+    await reached(bus, Status.CONNECTED)
+    await bus.close()
+
+
 async def test_away_is_nowhere_without_reconnects(nats_server: NatsServer) -> None:
     bus = await opened(nats_server.url, allow_reconnect=False)
     await bus.suspend()
@@ -276,6 +293,20 @@ async def test_who_gives_up_leaving_leaves_nothing_behind(nats_server: NatsServe
         if not under_way:
             break
     assert 1 < turns < 99
+
+
+async def test_who_gives_up_subscribing_leaves_nothing_behind(nats_server: NatsServer) -> None:
+    bus = await opened(nats_server.url)
+    assert bus._link.session is not None
+    for turns in range(100):
+        if not await given_up_after(turns, bus.subscribe("a", max_msgs=2)):
+            break
+    assert 1 < turns < 99
+    for subscription in list(bus._subscriptions.values()):  # the last one was made
+        subscription.end()
+    while bus._link.session._client._subs:  # the server knows of no other
+        await bus.flush()
+    await bus.close()
 
 
 async def test_drained_while_it_is_registered_anew(nats_server: NatsServer) -> None:

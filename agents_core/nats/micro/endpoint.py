@@ -74,6 +74,11 @@ class Endpoint:
         if self._subscription is not None:
             await self._subscription.drain()
 
+    def end(self) -> None:
+        """Take no more; a handler at work goes on."""
+        if self._subscription is not None:
+            self._subscription.end()
+
     def is_caller(self) -> bool:
         """Whether this is called from within its async handler."""
         return self._task is asyncio.current_task()

@@ -229,11 +229,21 @@ class Service(Group):
         """
         again, self._stopping = self._stopping, True
         self._verbs.end()
-        await asyncio.gather(*map(_leave, self._endpoints))  # all at once, then wait for handlers
-        if again and any(endpoint.is_caller() for endpoint in self._endpoints):
-            return
+        try:
+            await asyncio.gather(*map(_leave, self._endpoints))  # all, then wait for handlers
+            if again and any(endpoint.is_caller() for endpoint in self._endpoints):
+                return
+            for endpoint in self._endpoints:
+                await endpoint.drain()
+        except asyncio.CancelledError:
+            self._over()
+            raise
+        self._over()
+
+    def _over(self) -> None:
+        """Whoever gives up waiting for that has it stopped all the same, at once then."""
         for endpoint in self._endpoints:
-            await endpoint.drain()
+            endpoint.end()
         if self._unlisten is not None:
             self._unlisten()
         self.stopped.set()

@@ -539,6 +539,26 @@ async def test_what_is_limited_while_another_server_takes_over_is_counted_anew()
         await until(lambda: work.ended)
 
 
+async def test_away_while_another_server_takes_over_whoever_waits_for_that() -> None:
+    server = ScriptedServer()
+    async with client(server, TWO, rng=Soon()) as nc:
+        await nc.subscribe("work", "group")
+        old, new = await handover(server)
+        new.send(b"PONG\r\n")
+        await old.expect("PING")  # what is published waits for the new one by now
+        leaving = asyncio.create_task(nc.suspend())
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        assert (nc.status, nc.is_connected) == (Status.RECONNECTING, False)
+        for peer in (old, new):
+            await peer.wait_closed()
+        server.answers["PING"] = b"PONG\r\n"
+        await nc.resume()
+        await reached(nc, Status.CONNECTED)
+        await nc.flush()
+
+
 @pytest.mark.parametrize("how", ["drain", "unsubscribe"])
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_what_ends_while_another_server_takes_over_is_over_on_both(

@@ -185,3 +185,4 @@ async def test_an_endpoint_that_never_started_has_nothing_to_drain() -> None:
     never = Endpoint(EndpointInfo("e", "a"), print)
     await never.leave()
     await never.drain()
+    never.end()

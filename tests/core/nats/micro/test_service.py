@@ -267,6 +267,41 @@ async def test_two_handlers_may_stop_their_service_at_once() -> None:
     await bus.close()
 
 
+async def test_who_gives_up_stopping_has_it_stopped_all_the_same() -> None:
+    bus = LocalBus()
+    made = await service(bus)
+    await made.add_endpoint(name="one", handler=echo)
+    stopping = asyncio.create_task(made.stop())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert made.stopped.is_set()
+    with pytest.raises(NoResponders):
+        await bus.request("one", timeout=5)
+    await bus.close()
+
+
+async def test_who_gives_up_starting_leaves_nothing_that_answers() -> None:
+    bus = LocalBus()
+    subscribe = bus.subscribe
+
+    async def slowly(*arguments: Any, **options: Any) -> Any:
+        await asyncio.sleep(0)
+        return await subscribe(*arguments, **options)
+
+    bus.subscribe = slowly  # type: ignore[method-assign]
+    starting = asyncio.create_task(service(bus))
+    for _ in range(4):
+        await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    with pytest.raises(NoResponders):
+        await bus.request("$SRV.PING", timeout=5)
+    await bus.close()
+
+
 async def test_a_context_manager_stops_it() -> None:
     bus = LocalBus()
     async with Service(bus, name="math", version="1.0.0") as made:
