@@ -109,6 +109,8 @@ class ConsumerAPI(API):
     async def consumers_info(self, stream: str, offset: int | None = None) -> list[ConsumerInfo]:
         """Every consumer of a stream from `offset` on.
 
+        In a cluster without those that no server describes now; `consumer_names` has these, too.
+
         Raises:
             StreamNotFound: there is no such stream.
         """
