@@ -146,16 +146,22 @@ class API:
     ) -> list[Any]:
         """The entries of a list from `offset` on, page by page to its end.
 
+        A cluster passes over entries that no server describes now, and says so, but counts them.
+
         Raises:
-            InvalidAnswer: there is no end, or an entry is missing.
+            InvalidAnswer: there is no end, or it is no list.
         """
         found: list[Any] = []
         for _ in range(PAGES_MAX):
-            answer = await self.request(operation, {**body, "offset": offset + len(found)})
+            answer = await self.request(operation, {**body, "offset": offset})
             page, total = answer.get(key) or [], answer.get("total", 0)
             if not isinstance(page, list) or not isinstance(total, int):
                 raise InvalidAnswer(operation, f"{key} is not a list with its total")
             found += page
-            if not page or offset + len(found) >= total:
+            count = answer.get("limit") if answer.get("missing") else len(page)
+            if not isinstance(count, int):
+                raise InvalidAnswer(operation, "limit is not a number")
+            offset += count
+            if not count or offset >= total:
                 return found
         raise InvalidAnswer(operation, f"more than {PAGES_MAX} pages")

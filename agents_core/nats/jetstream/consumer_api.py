@@ -13,6 +13,7 @@ from agents_core.nats.jetstream.consumer import (
     ConsumerPause,
     ConsumerReset,
 )
+from agents_core.nats.jetstream.errors import ConsumerMismatch
 from agents_core.nats.jetstream.record import check_config
 from agents_core.nats.jetstream.timestamp import from_datetime
 
@@ -109,6 +110,8 @@ class ConsumerAPI(API):
     async def consumers_info(self, stream: str, offset: int | None = None) -> list[ConsumerInfo]:
         """Every consumer of a stream from `offset` on.
 
+        In a cluster without those that no server describes now; `consumer_names` has these, too.
+
         Raises:
             StreamNotFound: there is no such stream.
         """
@@ -191,3 +194,20 @@ class ConsumerAPI(API):
         """
         operation = f"CONSUMER.UNPIN.{check_name(stream)}.{check_name(consumer)}"
         await self.request(operation, {"group": group}, timeout)
+
+
+def check_filters(info: ConsumerInfo, wanted: ConsumerConfig) -> None:
+    """Check that a consumer that exists reads what is wanted; one without a filter may.
+
+    Raises:
+        ConsumerMismatch: it reads something else.
+    """
+    filters, others = _filters(info.config), _filters(wanted)
+    if filters and filters != others:
+        raise ConsumerMismatch(info.name, f"it reads {filters}, not {others}")
+
+
+def _filters(config: ConsumerConfig) -> list[str]:
+    """What it reads of the stream; nothing stands for everything."""
+    one = config.filter_subject
+    return sorted(config.filter_subjects or ([one] if one else []))

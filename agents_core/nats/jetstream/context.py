@@ -20,6 +20,7 @@ from agents_core.nats.jetstream.consumer import (
     DeliverPolicy,
     ReplayPolicy,
 )
+from agents_core.nats.jetstream.consumer_api import check_filters
 from agents_core.nats.jetstream.counter import Counter
 from agents_core.nats.jetstream.delivery import JSCallback
 from agents_core.nats.jetstream.errors import ConsumerNotFound, NoStreamResponse
@@ -206,6 +207,8 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
     ) -> PullSubscription:
         """Read a subject by a pull consumer, which is made if it does not exist.
 
+        One that exists is used as it is, if its filter is what is asked for.
+
         Args:
             subject: what to read; becomes the consumer's filter unless `config` has several.
             durable: the consumer's name; without it, it goes when nobody reads any more.
@@ -214,22 +217,27 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
 
         Raises:
             StreamNotFound: no stream has this subject.
+            ConsumerMismatch: the consumer exists and reads something else; to read that there is
+                `pull_subscribe_bind`.
             BadRequest: the server refuses the configuration.
         """
         check_config(config, ConsumerConfig)
         if stream is None:
             stream = await self.find_stream_name_by_subject(subject)
-        if durable:
-            try:
-                await self.consumer_info(stream, durable)
-                return PullSubscription(self, stream, durable)
-            except ConsumerNotFound:
-                pass
         wanted = config or ConsumerConfig()
-        name = durable or wanted.name or wanted.durable_name or unique()
-        wanted = wanted.evolve(name=name, durable_name=durable or wanted.durable_name)
         if subject and not wanted.filter_subjects:
             wanted = wanted.evolve(filter_subject=subject)
+        if durable:
+            try:
+                found = await self.consumer_info(stream, durable)
+            except ConsumerNotFound:
+                pass
+            else:
+                if subject:
+                    check_filters(found, wanted)
+                return PullSubscription(self, stream, durable)
+        name = durable or wanted.name or wanted.durable_name or unique()
+        wanted = wanted.evolve(name=name, durable_name=durable or wanted.durable_name)
         await self.add_consumer(stream, wanted)
         return PullSubscription(self, stream, name)
 

@@ -103,7 +103,7 @@ class KeyValueAPI(StreamAPI):
         return [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
 
     async def key_value_buckets(self) -> list[BucketStatus]:
-        """What all buckets are and hold."""
+        """What all buckets are and hold; of those that are missing see `streams_info`."""
         found = []
         for info in await self.streams_info():
             name = info.config.name or ""

@@ -6,7 +6,7 @@ from agents_core.bus import PENDING_BYTES_LIMIT
 from agents_core.ids import unique
 from agents_core.nats.jetstream.api import check_name
 from agents_core.nats.jetstream.consumer import ConsumerConfig, ConsumerInfo, DeliverPolicy
-from agents_core.nats.jetstream.consumer_api import ConsumerAPI
+from agents_core.nats.jetstream.consumer_api import ConsumerAPI, check_filters
 from agents_core.nats.jetstream.delivery import JSCallback
 from agents_core.nats.jetstream.errors import (
     ConsumerBound,
@@ -179,19 +179,11 @@ def _checked(info: ConsumerInfo, wanted: ConsumerConfig) -> ConsumerInfo:
     """A consumer that exists, if it can be subscribed to as is wanted."""
     config = info.config
     group, other = config.deliver_group or "", wanted.deliver_group or ""
-    filters, others = _filters(config), _filters(wanted)
     if not config.deliver_subject:
         raise ConsumerMismatch(info.name, PULLED)
     if group != other:
         raise ConsumerMismatch(info.name, f"its group is {group!r}, not {other!r}")
-    if filters and filters != others:
-        raise ConsumerMismatch(info.name, f"it reads {filters}, not {others}")
+    check_filters(info, wanted)
     if info.push_bound and not group:
         raise ConsumerBound(info.name)
     return info
-
-
-def _filters(config: ConsumerConfig) -> list[str]:
-    """What it reads of the stream; nothing stands for everything."""
-    one = config.filter_subject
-    return sorted(config.filter_subjects or ([one] if one else []))

@@ -81,7 +81,11 @@ class StreamAPI(API):
         raise InvalidAnswer(operation, f"more than {PAGES_MAX} pages")
 
     async def streams_info(self, offset: int = 0) -> list[StreamInfo]:
-        """Every stream from `offset` on."""
+        """Every stream from `offset` on.
+
+        In a cluster without those that no server describes now, as all that have them are down;
+        `stream_names` has these, too.
+        """
         found = await self.pages("STREAM.LIST", "streams", {}, offset)
         return [StreamInfo.from_response(info) for info in found]
 

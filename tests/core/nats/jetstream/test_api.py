@@ -102,6 +102,20 @@ async def test_pages_are_asked_for_until_the_last() -> None:
         assert (await server.expect("STREAM.NAMES")).body == {"offset": 0, "subject": "a.*"}
 
 
+async def test_an_entry_that_nobody_in_the_cluster_describes_is_passed_over() -> None:
+    async with jetstream() as (js, server):
+        server.answers["CONSUMER.NAMES"] = [
+            {"total": 5, "limit": 3, "consumers": ["a", "c"], "missing": ["b"]},
+            {"total": 5, "limit": 3, "consumers": ["d"], "missing": ["e"]},
+        ]
+        assert await js.consumer_names("s") == ["a", "c", "d"]
+        assert (await server.expect("CONSUMER.NAMES")).body == {"offset": 0}
+        assert (await server.expect("CONSUMER.NAMES")).body == {"offset": 3}
+        server.answers["CONSUMER.NAMES"] = {"total": 5, "missing": ["b"]}
+        with pytest.raises(InvalidAnswer, match="limit"):
+            await js.consumer_names("s")
+
+
 async def test_pages_that_have_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "PAGES_MAX", 3)
     async with jetstream() as (js, server):

@@ -8,7 +8,7 @@ import pytest
 
 from agents_core import nats
 from agents_core.nats.jetstream import ConsumerConfig, DeliverPolicy, JetStreamContext
-from agents_core.nats.jetstream.errors import InvalidName, InvalidOption
+from agents_core.nats.jetstream.errors import ConsumerMismatch, InvalidName, InvalidOption
 from agents_core.testing.server import ScriptedServer
 from tests.core.nats.jetstream.fake import CONSUMER, NOT_FOUND, jetstream
 from tests.core.nats.scripted import client
@@ -39,6 +39,18 @@ async def test_a_consumer_is_made_if_there_is_none() -> None:
         server.answers["CONSUMER.INFO"] = CONSUMER
         await js.pull_subscribe("a", "d")
         assert await server.none("CONSUMER.CREATE")
+
+
+async def test_a_consumer_that_reads_something_else_is_not_the_one_that_was_asked_for() -> None:
+    async with jetstream() as (js, server):
+        server.answers["CONSUMER.INFO"] = {**CONSUMER, "config": {"filter_subject": "a"}}
+        assert (await js.pull_subscribe("a", "d", "s")).consumer == "d"
+        assert (await js.pull_subscribe("", "d", "s")).consumer == "d"
+        assert (await js.pull_subscribe_bind("d", "s")).consumer == "d"
+        several = ConsumerConfig(filter_subjects=["a", "b"])
+        for subject, config in (("b", None), ("a", several)):
+            with pytest.raises(ConsumerMismatch, match="it reads \\['a'\\], not"):
+                await js.pull_subscribe(subject, "d", "s", config)
 
 
 async def test_a_consumer_without_a_durable_name() -> None:
