@@ -12,7 +12,8 @@ MACHINERY = frozenset({"_pyodide", "agents_browser", "agents_core", "asyncio", "
 def text_of(error: BaseException) -> str:
     """The traceback, without the frames of what called the code that raised.
 
-    All of it if there is no other code in it. A syntax error says by itself where it is.
+    All of it if there is no other code in it. A syntax error says by itself where it is. An error
+    that Python can't show, as some with odd attributes, still has its frames and its type.
     """
     whole = error.__traceback__
     begin = whole
@@ -20,7 +21,11 @@ def text_of(error: BaseException) -> str:
         begin = begin.tb_next
     if begin is None and not isinstance(error, SyntaxError):
         begin = whole
-    return "".join(traceback.format_exception(type(error), error, begin))
+    try:
+        return "".join(traceback.format_exception(type(error), error, begin))
+    except Exception as failure:
+        shown = f"{type(error).__name__}: <no text: {type(failure).__name__}>"
+        return "".join(["Traceback (most recent call last):\n", *traceback.format_tb(begin), shown])
 
 
 def _is_machinery(frame: TracebackType) -> bool:

@@ -163,14 +163,13 @@ class Runtime extends EventTarget {
    * replaces the one before; agents that run go on with the class that they were started with.
    */
   async define(module, source) {
-    const fields = { module: check.text("module", module) };
-    await this.#call("define", fields, { source: check.string("source", source) });
+    const values = { module: check.text("module", module), source: check.string("source", source) };
+    await this.#call("define", values);
   }
 
   /** Install a wheel: its URL, or a requirement such as "shop>=2", with what it needs. */
   async install(what) {
-    const isUrl = /^[a-z]+:|\.whl($|[?#])/i.test(check.text("what", what));
-    await this.#call("install", {}, { package: isUrl ? new URL(what, document.baseURI).href : what });
+    await this.#call("install", { package: check.wheel(what) });
   }
 
   /**
@@ -182,8 +181,8 @@ class Runtime extends EventTarget {
    *   `mailbox`, `shutdown`, `host`, `deadline`, `maxRestarts`, `maxSeconds`
    */
   async spawn(path, id, options = {}) {
-    const values = check.spawnOptions(options);
-    await this.#call("spawn", { path: check.path(path), agent: check.text("id", id) }, values);
+    const agent = { path: check.path(path), agent: check.text("id", id) };
+    await this.#call("spawn", { ...agent, ...check.spawnOptions(options) });
     return new Agent(this, id);
   }
 
@@ -195,23 +194,23 @@ class Runtime extends EventTarget {
   /** Send to an agent of any node and return its handler's reply. `timeout` is in seconds. */
   async ask(agent, payload, options = {}) {
     const { timeout = ASK_S } = check.askOptions(options);
-    return this.#call("ask", { agent: check.text("agent", agent), timeout }, { payload });
+    return this.#call("ask", { agent: check.text("agent", agent), timeout, payload });
   }
 
   /** Send and do not wait for the handler; rejects if the message could not be sent. */
   async tell(agent, payload) {
-    await this.#call("tell", { agent: check.text("agent", agent) }, { payload });
+    await this.#call("tell", { agent: check.text("agent", agent), payload });
   }
 
   /** `stop` ends an agent in order, `kill` as a crash does, `info` returns its status. */
   async control(agent, action) {
-    const fields = { agent: check.text("agent", agent), action: check.action(action) };
-    return this.#call("control", fields);
+    const values = { agent: check.text("agent", agent), action: check.action(action) };
+    return this.#call("control", values);
   }
 
   /** Publish a JSON value on `subject`, below the root of the space. */
   async publish(subject, value) {
-    await this.#call("publish", { subject: check.text("subject", subject) }, { value });
+    await this.#call("publish", { subject: check.text("subject", subject), value });
   }
 
   /**
@@ -258,12 +257,12 @@ class Runtime extends EventTarget {
     }
   }
 
-  #call(method, fields, values = {}) {
+  #call(method, values = {}) {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       if (this.#ended) throw this.#ended;
       if (this.#calls.size >= CALLS_MAX && !NEVER_TOO_MANY.includes(method)) throw tooMany();
-      this.#worker.postMessage(encode({ id, method, ...fields }, values));
+      this.#worker.postMessage(encode({ id, method }, values));
       this.#calls.set(id, { resolve, reject });
     });
   }

@@ -34,6 +34,14 @@ export function path(value) {
   return value;
 }
 
+/** A wheel: its URL, made absolute, or a requirement. */
+export function wheel(value) {
+  const isUrl = /^[a-z]+:|\.whl($|[?#])/i.test(text("what", value));
+  if (!isUrl) return value;
+  if (!URL.canParse(value, document.baseURI)) throw invalid("what", "a URL or a requirement", value);
+  return new URL(value, document.baseURI).href;
+}
+
 /** What `ask` was given. */
 export function askOptions(options) {
   known("options", options, ["timeout"]);

@@ -30,7 +30,11 @@ class PipeHandler(logging.Handler):
         """See `logging.Handler.emit`; also for records of other threads."""
         if hasattr(record, "host") or not self._channel.room:
             return  # it has come through a pipe itself, or there is a flood
-        text = self.format(record)[:TEXT_CHARS_MAX].encode("utf-8", "backslashreplace")
+        try:
+            text = self.format(record)[:TEXT_CHARS_MAX].encode("utf-8", "backslashreplace")
+        except Exception:  # as every handler: who logs wrongly must not fail by it
+            self.handleError(record)
+            return
         fields = (record.name, record.levelno)
         if asyncio._get_running_loop() is self._loop:
             self._send(*fields, text)

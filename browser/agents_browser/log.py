@@ -24,7 +24,10 @@ class ConsoleHandler(logging.Handler):
         ):
             if record.levelno >= level:
                 write = found
-        write(self.format(record))
+        try:
+            write(self.format(record))
+        except Exception:  # as every handler: who logs wrongly must not fail by it
+            self.handleError(record)
 
 
 def report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

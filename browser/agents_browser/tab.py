@@ -232,9 +232,9 @@ class Tab:
             value = await self._do(call)
             self.send("reply", id=call["id"], value=value)
         except Exception as error:
+            self._refuse(call, error)
             if not isinstance(error, AgentsError):
                 _log.exception("%s: %s", call["method"], error)
-            self._refuse(call, error)
 
     def _refuse(self, call: dict[str, Any], error: Exception) -> None:
         described = faults.to_json(error, inside=True)["error"]

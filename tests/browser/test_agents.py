@@ -147,6 +147,39 @@ def test_what_can_not_be_sent_is_refused_with_its_place(
     assert message in error["message"]
 
 
+def test_half_a_surrogate_pair_is_refused_wherever_it_stands(blank: Page) -> None:
+    found = run(
+        blank,
+        """
+        const runtime = start(), half = "\\ud800";
+        const errors = [
+          await named(runtime.spawn(`shop:${half}`, "a")),
+          await named(runtime.publish(half, 1)),
+          await named(runtime.subscribe(half, () => {})),
+          await named(runtime.ask(half, 1)),
+        ];
+        await runtime.stop();
+        return errors.map(({ name, data }) => `${name} at ${data.where}`);""",
+    )
+    assert found == [f"EncodeError at {where}" for where in ("path", "subject", "subject", "agent")]
+
+
+def test_an_error_that_python_can_not_show_is_told_all_the_same(blank: Page) -> None:
+    odd = 'getattr(1, "\\\\ud800")'
+    found = run(
+        blank,
+        f"""
+        const runtime = start();
+        return [
+          await named(runtime.define("odd", '{odd}')),
+          await named(runtime.define("good", "")),
+        ];""",
+    )
+    assert found[0]["name"] == "InvalidModule"
+    assert "AttributeError: <no text: UnicodeEncodeError>" in found[0]["data"]["traceback"]
+    assert found[1] == "no error"
+
+
 def test_what_json_can_say_arrives_as_it_is(blank: Page) -> None:
     found = run(
         blank,
@@ -190,6 +223,7 @@ REFUSED = {
     "runtime.subscribe(null, () => 1)": "subject is a text, not null",
     'runtime.define("a", () => 1)': "source is a text, not a function",
     "runtime.install(10n)": "what is a text, not 10",
+    'runtime.install("https://")': 'what is a URL or a requirement, not "https://"',
     'runtime.spawn("Counter", "a")': 'path is "module:Class", not "Counter"',
     'runtime.spawn("a:A", "a", { args: "x" })': 'options.args is an array, not "x"',
     'runtime.spawn("a:A", "a", { kwargs: [] })': "options.kwargs is an object, not an Array",

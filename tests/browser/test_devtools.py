@@ -143,6 +143,33 @@ def test_logs_reach_the_console_with_level_and_agent_and_tracebacks_in_one_piece
     assert all("ZeroDivisionError" not in m.text for m in messages if m.text == caught[-1])
 
 
+def test_a_record_that_is_wrong_is_a_complaint_and_no_crash(blank: Page) -> None:
+    complaints: list[str] = []
+
+    def take(message: ConsoleMessage) -> None:
+        complaints.append(message.text)
+
+    blank.on("console", take)
+    answer = run(
+        blank,
+        """
+        const runtime = start();
+        await runtime.define("sloppy", source);
+        const agent = await runtime.spawn("sloppy:Sloppy", "sloppy");
+        return await agent.ask("log");""",
+        """
+from agents_core import Agent, on
+class Sloppy(Agent):
+    @on("log")
+    def log(self):
+        self.ctx.log.warning("%s of %s", 1)
+        return "went on"
+""",
+    )
+    assert answer == "went on"
+    wait_until(blank, lambda: any("not enough arguments" in text for text in complaints))
+
+
 def test_what_nobody_catches_is_one_message_and_harms_nobody(blank: Page) -> None:
     found: list[tuple[str, str]] = []
 

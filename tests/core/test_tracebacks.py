@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agents_core import connect, jsonvalue, tracebacks
-from agents_core.errors import EncodeError
+from agents_core import Agent, connect, jsonvalue, on, tracebacks
+from agents_core.errors import EncodeError, RemoteError
 from tests.core.sample import Counter, Events
 
 
@@ -38,3 +38,20 @@ def test_where_there_is_nothing_else_all_of_it_stays() -> None:
     text = tracebacks.text_of(caught.value.with_traceback(inside))
     assert text.startswith("Traceback")
     assert "jsonvalue.py" in text
+
+
+async def test_an_error_that_python_can_not_show_is_a_crash_as_any_other() -> None:
+    class Odd(Agent):
+        @on("boom")
+        def boom(self) -> None:
+            cause = AttributeError(name="\ud800", obj=self)  # which Python 3.14 can't show
+            raise SyntaxError("odd", ("f", 1, 1, 5)) from cause  # type: ignore[arg-type]
+
+    async with connect("local://") as node:
+        odd = await node.spawn(Odd, "odd")
+        with pytest.raises(RemoteError) as caught:
+            await odd.ask("boom")
+        assert "in boom" in caught.value.traceback
+        assert "\nSyntaxError: <no text: " in caught.value.traceback
+        with pytest.raises(RemoteError):  # it was restarted
+            await odd.ask("boom")

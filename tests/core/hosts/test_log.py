@@ -36,6 +36,16 @@ async def test_a_record_is_sent_at_once() -> None:
     assert len(line.posts) == 1
 
 
+async def test_a_record_that_is_wrong_is_reported_and_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    line, channel = Line(), Channel({})
+    channel.attach(line)
+    log.PipeHandler(channel).handle(record("%s and %s", args=(1,)))
+    assert "not enough arguments" in capsys.readouterr().err
+    assert not line.posts
+
+
 async def test_a_flood_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     line, channel = Line(), Channel({})
     channel.attach(line)
