@@ -90,6 +90,10 @@ class HostedCell(Cell):
         """See `Cell.finish`."""
         self._host.post("finish", self.id, payload=json.dumps(reason.to_json(whole=True)).encode())
 
+    def _drop_instance(self) -> None:
+        super()._drop_instance()
+        self._host.drop(self)
+
     def lost(self, reason: Exit) -> None:
         """The host is gone; what it had of this agent's messages was told so already."""
         self._before = (self.handled, self.busy_ns)

@@ -202,6 +202,10 @@ class RunningHost:
         self._interpreter.terminate(reason)
         return Exit(Kind.KILLED, "Killed", reason)
 
+    def drop(self, cell: HostedCell) -> None:
+        """The instance of an agent is gone; what it has begun here must not outlast it."""
+        self._errands.close(cell.id)
+
     def kill(self, cell: HostedCell, message: str) -> None:
         """End an agent: by the end of its interpreter, if no other agent is in there."""
         if len(self.cells) > 1:
