@@ -66,9 +66,7 @@ class Slow(InMemoryBackend):
         await super().store(key, value)
 
 
-async def test_what_an_instance_was_storing_when_it_was_killed_does_not_replace_the_next_one_s() -> (
-    None
-):
+async def test_what_was_being_stored_at_a_kill_does_not_replace_the_next_instance_s() -> None:
     async with FakeKit.made() as kit:
         slow = Slow()
         adder, _ = await kit.spawn(Adder, state=slow), await kit.spawn(Adder)
