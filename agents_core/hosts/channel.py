@@ -81,7 +81,7 @@ class Channel:
         """Send at the end of this turn.
 
         Raises:
-            MaxPayloadExceeded: the payload is too large.
+            MaxPayloadExceeded: it is too large.
         """
         if self.closed:
             return
@@ -99,7 +99,7 @@ class Channel:
         """Send, and give `reply` the answer, as an `Encoded`.
 
         Raises:
-            MaxPayloadExceeded: the payload is too large.
+            MaxPayloadExceeded: it is too large.
         """
         if self._error is not None:
             reply.set_exception(self._error)

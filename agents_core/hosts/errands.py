@@ -169,10 +169,11 @@ class Errands:
         """For which agent a task works; empty if it is none of ours."""
         return self._tasks.get(task, "") if task is not None else ""
 
-    def close(self) -> None:
-        """Nobody waits any more."""
-        for task in list(self._tasks):
-            task.cancel()
+    def close(self, agent: str = "") -> None:
+        """Nobody waits any more; or no instance of an agent."""
+        for task, sender in list(self._tasks.items()):
+            if agent in {"", sender}:
+                task.cancel()
 
 
 async def _answer(work: Awaitable[Any], sender: str, reply: Reply) -> None:

@@ -10,6 +10,10 @@ from typing import Any
 from agents_core.errors import InvalidMessage, MaxPayloadExceeded
 
 HEADER_BYTES_MAX = 256 * 1024
+NAMES_CHARS_MAX = 16 * 1024
+"""Characters of a message's sender, type and id together. They come from anybody, and are part of
+the header, where JSON makes twelve bytes of one at most."""
+
 PAYLOAD_BYTES_MAX = 16 * 1024 * 1024
 """A larger message, or module, would stand in the way of all others."""
 
@@ -22,10 +26,12 @@ def pack(header: list[Any], payload: bytes = b"") -> bytes:
     """One frame.
 
     Raises:
-        MaxPayloadExceeded: the payload is too large.
+        MaxPayloadExceeded: the payload or the header is too large.
     """
     check(payload)
     head = _encode(header).encode()
+    if len(head) > HEADER_BYTES_MAX:  # the other side would take it for no frame, and end
+        raise MaxPayloadExceeded(len(head), HEADER_BYTES_MAX)
     return _SIZES.pack(len(head), len(payload)) + head + payload
 
 
@@ -37,6 +43,16 @@ def check(payload: bytes) -> None:
     """
     if len(payload) > PAYLOAD_BYTES_MAX:
         raise MaxPayloadExceeded(len(payload), PAYLOAD_BYTES_MAX)
+
+
+def check_names(*names: str) -> None:
+    """Refuse a message whose header would be too large.
+
+    Raises:
+        InvalidMessage: its sender, type and id are.
+    """
+    if sum(map(len, names)) > NAMES_CHARS_MAX:
+        raise InvalidMessage(f"sender, type and id have more than {NAMES_CHARS_MAX} characters")
 
 
 class Reader:

@@ -90,6 +90,10 @@ class HostedCell(Cell):
         """See `Cell.finish`."""
         self._host.post("finish", self.id, payload=json.dumps(reason.to_json(whole=True)).encode())
 
+    def _drop_instance(self) -> None:
+        super()._drop_instance()
+        self._host.drop(self)
+
     def lost(self, reason: Exit) -> None:
         """The host is gone; what it had of this agent's messages was told so already."""
         self._before = (self.handled, self.busy_ns)
@@ -131,10 +135,12 @@ class HostedCell(Cell):
         Raises:
             EncodeError: the message has no JSON form.
             MaxPayloadExceeded: it is too large.
+            InvalidMessage: its sender, type or id is.
             HostFull: too many wait for the agents of the host.
         """
         encoded = Encoded.of(envelope.payload)
         frames.check(encoded.data)
+        frames.check_names(envelope.sender, envelope.type or encoded.name, envelope.id)
         self._host.check()
         envelope.type, envelope.payload = envelope.type or encoded.name, encoded
         self.mailbox.put(envelope)
@@ -142,8 +148,13 @@ class HostedCell(Cell):
         self.wake()
 
     async def act(self, action: StateAction) -> Any:
-        """See `Cell.act`: done with the state that is kept here, when the agent has time for it."""
+        """See `Cell.act`: done with the state that is kept here, when the agent has time for it.
+
+        Raises:
+            MaxPayloadExceeded: it is too large.
+        """
         body = jsonvalue.dumps(actions.to_json(action))
+        frames.check(body)
         return await self.control(lambda: body)
 
     def _begin_hook(self, name: str, argument: Any, done: asyncio.Future[Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents_core import platform
 from agents_core.errors import HostFull, HostLost, InvalidSpec
-from agents_core.exit import Exit, Kind
+from agents_core.exit import MESSAGE_CHARS_MAX, Exit, Kind
 from agents_core.hosts.errands import Errands
 from agents_core.hosts.host import Host
 from agents_core.hosts.interpreter import Interpreter
@@ -202,10 +202,14 @@ class RunningHost:
         self._interpreter.terminate(reason)
         return Exit(Kind.KILLED, "Killed", reason)
 
+    def drop(self, cell: HostedCell) -> None:
+        """The instance of an agent is gone; what it has begun here must not outlast it."""
+        self._errands.close(cell.id)
+
     def kill(self, cell: HostedCell, message: str) -> None:
         """End an agent: by the end of its interpreter, if no other agent is in there."""
         if len(self.cells) > 1:
-            self.post("kill", cell.id, message)
+            self.post("kill", cell.id, message[:MESSAGE_CHARS_MAX])
         elif self._interpreter is not None:
             self._interpreter.terminate(message or "killed")
 

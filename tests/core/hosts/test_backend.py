@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from agents_core import Get
 from agents_core.errors import AgentStopped, OutboundBufferFull, RemoteError
 from agents_core.hosts import channel
 from agents_core.hosts.backend import PipeBackend
 from agents_core.ids import AgentId
 from agents_core.state.backend import Json
+from agents_core.state.memory import InMemoryBackend
 from agents_core.testing import state
-from agents_core.testing.hosts.agents import Adder
+from agents_core.testing.hosts.agents import Adder, Increase
 from agents_core.testing.hosts.fake import FakeKit
+from tests.core.sample import until
 
 
 @pytest.mark.parametrize("check", state.CHECKS, ids=lambda check: check.__name__)
@@ -44,6 +49,36 @@ class Broken:
 
     async def retrieve(self, key: str) -> Json:
         raise OSError(5, "it broke")
+
+
+class Slow(InMemoryBackend):
+    """A backend whose first value is under way until somebody lets it on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes = 0
+        self.may = asyncio.Event()
+
+    async def store(self, key: str, value: Json) -> None:
+        self.writes += 1
+        if self.writes == 1:
+            await self.may.wait()
+        await super().store(key, value)
+
+
+async def test_what_was_being_stored_at_a_kill_does_not_replace_the_next_instance_s() -> None:
+    async with FakeKit.made() as kit:
+        slow = Slow()
+        adder, _ = await kit.spawn(Adder, state=slow), await kit.spawn(Adder)
+        asking = asyncio.create_task(adder.ask(Increase(1)))
+        await until(lambda: slow.writes)
+        await adder.kill()
+        with pytest.raises(RemoteError, match="Killed"):
+            await asking
+        await kit.event("restarted", adder)
+        assert await adder.ask(Increase(5)) == 5
+        slow.may.set()
+        assert await adder.state(Get("total")) == 5
 
 
 async def test_a_backend_s_own_error_is_the_agent_s() -> None:

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents_core.errors import InvalidMessage, MaxPayloadExceeded
-from agents_core.hosts.frames import HEADER_BYTES_MAX, PAYLOAD_BYTES_MAX, Reader, pack
+from agents_core.hosts.frames import (
+    HEADER_BYTES_MAX,
+    NAMES_CHARS_MAX,
+    PAYLOAD_BYTES_MAX,
+    Reader,
+    check_names,
+    pack,
+)
 
 headers = st.lists(st.text() | st.integers() | st.booleans(), max_size=5)
 frames = st.lists(st.tuples(headers, st.binary(max_size=200)), max_size=8)
@@ -67,3 +74,16 @@ def test_what_is_no_frame_is_refused(data: bytes) -> None:
 def test_a_payload_has_a_bound() -> None:
     with pytest.raises(MaxPayloadExceeded):
         pack([], bytes(PAYLOAD_BYTES_MAX + 1))
+
+
+def test_a_header_has_a_bound() -> None:
+    with pytest.raises(MaxPayloadExceeded):
+        pack(["x" * HEADER_BYTES_MAX])
+
+
+def test_the_names_of_a_message_fit_into_a_header() -> None:
+    longest = "\U0001f600" * NAMES_CHARS_MAX
+    check_names(longest, "")
+    assert read([pack([longest])]) == [([longest], b"")]
+    with pytest.raises(InvalidMessage):
+        check_names(longest, "x")

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from agents_core import Agent, Child, Supervisor, on
+from agents_core import Agent, Child, Store, Supervisor, jsonvalue, on
 from agents_core.codec import register
 from agents_core.errors import (
     AgentStopped,
@@ -17,10 +17,11 @@ from agents_core.errors import (
     InvalidMessage,
     InvalidSpec,
     MailboxFull,
+    MaxPayloadExceeded,
     RemoteError,
 )
 from agents_core.exit import Exit, Kind
-from agents_core.hosts import channel, passage
+from agents_core.hosts import channel, frames, passage
 from agents_core.hosts.host import Host
 from agents_core.testing.hosts.agents import Adder, Caller, Diary, Increase, Reached
 from agents_core.testing.hosts.fake import FakeKit
@@ -211,6 +212,40 @@ async def test_a_host_that_dies_before_a_start_has_been_noticed_is_replaced() ->
         kit.hosts.of(cell.id).die("struck by lightning")
         adder = await starting
         await kit.event("restarted", adder)
+        assert await adder.ask(Increase(1)) == 1
+
+
+@pytest.mark.parametrize("field", ["id", "from"])
+async def test_a_message_whose_names_are_no_names_does_not_end_the_host(field: str) -> None:
+    async with FakeKit.made() as kit:
+        adder = await kit.spawn(Adder)
+        subject, body = f"{kit.node.root}.to.{adder.id}.somebody", {field: "x" * 300_000}
+        reply = await kit.node.request(subject, jsonvalue.dumps({"payload": "total", **body}))
+        assert b"InvalidMessage" in reply.data
+        assert await adder.ask(Increase(1)) == 1
+        assert (await adder.info())["restarts"] == 0
+
+
+async def test_a_long_reason_for_a_kill_ends_one_agent() -> None:
+    async with FakeKit.made() as kit:
+        adder, beside = await kit.spawn(Adder), await kit.spawn(Adder)
+        await adder.kill("x" * 300_000)
+        await kit.event("restarted", adder)
+        assert await adder.ask(Increase(1)) == 1
+        assert (await beside.info())["restarts"] == 0
+
+
+async def test_a_state_action_that_is_too_large_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with FakeKit.made() as kit:
+        adder = await kit.spawn(Adder)
+        with monkeypatch.context() as patch:
+            patch.setattr(frames, "PAYLOAD_BYTES_MAX", 1000)
+            with pytest.raises(MaxPayloadExceeded):
+                await adder.state(Store("key", "x" * 1000))
+        cell: Any = kit.node.router.cells[adder.id]
+        assert not cell._flights
         assert await adder.ask(Increase(1)) == 1
 
 
