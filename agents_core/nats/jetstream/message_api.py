@@ -9,9 +9,9 @@ from typing import Any
 from agents_core import jsonvalue
 from agents_core.errors import AgentsError, NoResponders, RequestTimeout, Unsupported
 from agents_core.nats.jetstream.api import API, check_name
+from agents_core.nats.jetstream.bounds import whole
 from agents_core.nats.jetstream.errors import (
     InvalidAnswer,
-    InvalidOption,
     MessageNotFound,
     NoStreamResponse,
     named,
@@ -125,15 +125,14 @@ class MessageAPI(API):
             What there is; the last one's `num_pending` says how many follow. Empty if none match.
 
         Raises:
-            InvalidOption: `batch` is less than 1.
+            InvalidOption: `batch` is no whole number, or less than 1.
             NoStreamResponse: the stream does not exist, or has no `allow_direct`.
             Unsupported: the server is older.
             RequestTimeout: the answer is not complete within `timeout`.
             NotConnected: the connection is down, or was lost meanwhile.
             and what else `Bus.request_many` raises.
         """
-        if batch < 1:
-            raise InvalidOption("batch", "at least 1")
+        whole("batch", batch, 1)
         body: dict[str, Any] = {"batch": batch, "next_by_subj": subject or ">"}
         if start_time is None:
             body["seq"] = seq or 1
