@@ -145,7 +145,7 @@ class MessageAPI(API):
     async def get_last_msgs_for(
         self,
         stream_name: str,
-        subjects: Sequence[str],
+        subjects: str | Sequence[str],
         *,
         batch: int | None = None,
         up_to_seq: int | None = None,
@@ -156,7 +156,7 @@ class MessageAPI(API):
 
         Args:
             stream_name: where; the stream needs `allow_direct`.
-            subjects: may have wildcards; at most 1,024 may match.
+            subjects: one or several, which may have wildcards; at most 1,024 may match.
             batch: at most so many.
             up_to_seq: as the stream was at this sequence.
             up_to_time: as the stream was at this moment.
@@ -166,7 +166,8 @@ class MessageAPI(API):
             BadRequest: more than 1,024 match.
             and what `get_batch` raises.
         """
-        body: dict[str, Any] = {"multi_last": list(subjects)}
+        wanted = [subjects] if isinstance(subjects, str) else list(subjects)
+        body: dict[str, Any] = {"multi_last": wanted}
         if batch:
             body["batch"] = batch
         if up_to_seq:
