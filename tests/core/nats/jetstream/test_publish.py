@@ -12,6 +12,7 @@ from agents_core.nats.headers import Headers
 from agents_core.nats.jetstream import Header, JetStreamContext, PubAck, window
 from agents_core.nats.jetstream.errors import (
     InvalidAnswer,
+    InvalidOption,
     NoStreamResponse,
     WrongLastSequence,
 )
@@ -58,6 +59,23 @@ def test_wishes_become_headers() -> None:
 def test_an_unknown_wish_is_refused(value: str | None) -> None:
     wishes: Any = {"message_id": value}
     with pytest.raises(TypeError, match="unexpected keyword argument 'message_id'"):
+        publish_headers(None, None, None, wishes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("msg_id", b"id"),
+        ("msg_id", 7),
+        ("expected_last_sequence", True),
+        ("expected_last_sequence", 7.0),
+        ("expected_last_subject_sequence", "x"),
+        ("expected_last_subject_sequence", -1),
+    ],
+)
+def test_a_wish_that_cannot_be_is_named(name: str, value: Any) -> None:
+    wishes: Any = {name: value}
+    with pytest.raises(InvalidOption, match=f"{name}: .*not {value!r}"):
         publish_headers(None, None, None, wishes)
 
 
