@@ -302,7 +302,7 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
             BadRequest: the server refuses the configuration.
         """
         filters = [filter_subjects] if isinstance(filter_subjects, str) else list(filter_subjects)
-        if not filters and deliver_policy is DeliverPolicy.LAST_PER_SUBJECT:
+        if not filters and deliver_policy == DeliverPolicy.LAST_PER_SUBJECT:
             filters = [">"]  # the server wants to be told
         config = ConsumerConfig(
             deliver_policy=deliver_policy,
