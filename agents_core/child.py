@@ -81,7 +81,7 @@ class Supervisor:
         children: agents and further supervisors.
         strategy: `one_for_one`, `one_for_all` or `rest_for_one` (S4, S5, S6).
         max_restarts: restarts allowed in `max_seconds`; one more and it gives up (I1). 3 in 5 s is
-            Elixir's default.
+            Elixir's default, `math.inf` is never.
         max_seconds: the window.
         name: shown beside its agents.
         restart: how a supervisor above treats this one.
@@ -89,7 +89,7 @@ class Supervisor:
 
     children: list[Child | Supervisor] = field(default_factory=list)
     strategy: Strategy = "one_for_one"
-    max_restarts: int = 3
+    max_restarts: float = 3
     max_seconds: float = 5.0
     name: str = "supervisor"
     restart: Restart = "permanent"

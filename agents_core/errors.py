@@ -408,7 +408,7 @@ class RestartLimitReached(AgentError):
     """
 
     supervisor: str
-    max_restarts: int
+    max_restarts: float
     max_seconds: float
     template: ClassVar[str] = (
         "supervisor {supervisor!r} gave up: more than {max_restarts} restarts in {max_seconds} s"

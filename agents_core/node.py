@@ -161,7 +161,7 @@ class Node:
         shutdown: float = SHUTDOWN_S,
         host: str | Host = INLINE,
         deadline: float | None = None,
-        max_restarts: int = 3,
+        max_restarts: float = 3,
         max_seconds: float = 5.0,
         **kwargs: Any,
     ) -> AgentRef:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import floor, inf
 from typing import Literal, TypeVar
 
 from agents_core.exit import Exit
@@ -41,14 +42,16 @@ class Intensity:
     Time is an input: seconds of any monotonic clock. OTP counts whole seconds; we do not round.
     """
 
-    max_restarts: int
+    max_restarts: float
     max_seconds: float
     stamps: tuple[float, ...] = ()
 
     def restarted(self, now: float) -> Intensity:
         """The same with one more restart attempt, older ones than the window forgotten."""
+        if self.max_restarts == inf:
+            return self
         recent = [stamp for stamp in self.stamps if stamp >= now - self.max_seconds]
-        return replace(self, stamps=(*recent, now)[-(self.max_restarts + 1) :])
+        return replace(self, stamps=(*recent, now)[-(floor(self.max_restarts) + 1) :])
 
     @property
     def exceeded(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +49,15 @@ def test_i1_so_many_restarts_are_allowed_and_one_more_is_too_many() -> None:
         assert not intensity.exceeded
     assert intensity.restarted(6.0).exceeded  # a stamp as old as the window still counts
     assert not intensity.restarted(6.1).exceeded
+
+
+def test_i1_a_bound_need_be_no_int() -> None:
+    two = Intensity(2.5, 5.0).restarted(0.0).restarted(0.0)
+    assert (two.exceeded, two.restarted(0.0).exceeded) == (False, True)
+    never = Intensity(inf, inf)
+    for _ in range(10):
+        never = never.restarted(0.0)
+    assert (never.exceeded, never.stamps) == (False, ())  # it keeps nothing, however long it runs
 
 
 def test_i1_none_allowed_gives_up_at_the_first() -> None:

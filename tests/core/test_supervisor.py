@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import Any
 
 import pytest
@@ -176,6 +177,18 @@ async def test_i3_giving_up_ends_the_others_in_reverse_and_answers_who_waits() -
         with pytest.raises(AgentStopped):
             await waiting
         assert node.agents() == []
+
+
+@pytest.mark.parametrize("most", [inf, 3.0])
+async def test_i1_a_bound_may_be_any_number(most: float) -> None:
+    async with connect("local://") as node:
+        flaky = await node.spawn(Flaky, "f", [], max_restarts=most)
+        events = Events(node)
+        for _ in range(3):
+            with pytest.raises(RemoteError):
+                await flaky.ask("crash")
+            await events.wait("restarted")
+        assert (await flaky.info())["restarts"] == 3
 
 
 async def test_i3_a_supervisor_above_restarts_one_that_gave_up_and_messages_wait() -> None:

@@ -19,7 +19,7 @@ from agents_core.nats.jetstream.errors import (
     api_error,
 )
 from agents_core.nats.subject import SUBJECT_BYTES_MAX
-from agents_core.timers import Timers
+from agents_core.timers import Timers, check_seconds
 
 DEFAULT_PREFIX = "$JS.API"
 
@@ -91,6 +91,7 @@ class API:
         domain: str | None = None,
         timeout: float = TIMEOUT_S,
     ) -> None:
+        check_seconds(timeout, "timeout")
         self.bus = bus
         self.prefix = prefix if domain is None else f"$JS.{check_name(domain)}.API"
         self.timeout = timeout

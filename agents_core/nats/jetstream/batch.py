@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Unpack
 
-from agents_core.errors import AgentsError, NoResponders, OutboundBufferFull
+from agents_core.errors import NoResponders, OutboundBufferFull
 from agents_core.ids import unique
 from agents_core.nats.headers import HeadersLike, with_all_values
 from agents_core.nats.jetstream.api import API
@@ -71,7 +71,7 @@ class AtomicBatch:
                     raise InvalidAnswer("an atomic batch", "acknowledged before its commit")
             else:
                 await self._publish(subject, payload, sent)
-        except AgentsError:
+        except BaseException:  # a payload that is no bytes, too: the number it had would be missing
             self._ended = True
             raise
 

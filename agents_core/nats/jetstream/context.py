@@ -13,6 +13,7 @@ from agents_core.ids import unique
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.jetstream.api import DEFAULT_PREFIX, TIMEOUT_S, check_name
 from agents_core.nats.jetstream.batch import AtomicBatch
+from agents_core.nats.jetstream.bounds import whole
 from agents_core.nats.jetstream.consumer import (
     AckPolicy,
     ConsumerConfig,
@@ -56,7 +57,12 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
         prefix: of the API's subjects, where an account imports it under another one.
         domain: of JetStream, instead of a prefix.
         timeout: seconds for an answer.
-        publish_async_max_pending: messages of `publish_async` that may be under way.
+        publish_async_max_pending: messages of `publish_async` that may be under way, at least 1.
+
+    Raises:
+        InvalidName: the domain can't be one.
+        InvalidOption: no message may be under way.
+        ValueError: the timeout is no number of seconds.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
         publish_async_max_pending: int = MAX_PENDING,
     ) -> None:
         super().__init__(bus, prefix, domain, timeout)
+        whole("publish_async_max_pending", publish_async_max_pending, 1)
         self._window = Window(bus, self.timers, publish_async_max_pending, timeout)
 
     # -- publishing
@@ -189,6 +196,7 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
 
         Raises:
             InvalidOption: an argument that can't be.
+            ValueError: the timeout is no number of seconds.
         """
         return FastIngest(self, gaps, ack_every, max_outstanding, timeout, error_cb)
 
@@ -302,7 +310,7 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
             BadRequest: the server refuses the configuration.
         """
         filters = [filter_subjects] if isinstance(filter_subjects, str) else list(filter_subjects)
-        if not filters and deliver_policy is DeliverPolicy.LAST_PER_SUBJECT:
+        if not filters and deliver_policy == DeliverPolicy.LAST_PER_SUBJECT:
             filters = [">"]  # the server wants to be told
         config = ConsumerConfig(
             deliver_policy=deliver_policy,

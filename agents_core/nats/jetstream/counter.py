@@ -69,7 +69,7 @@ class Counter:
         """
         return _entry(await self._js.get_last_msg(self.stream, subject, direct=True))
 
-    async def get_multiple(self, subjects: Sequence[str]) -> list[CounterEntry]:
+    async def get_multiple(self, subjects: str | Sequence[str]) -> list[CounterEntry]:
         """Every counter that matches; at most 1,024 may.
 
         Raises:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Self
 
+from agents_core.nats.jetstream.bounds import whole
 from agents_core.nats.jetstream.errors import InvalidOption
 from agents_core.nats.jetstream.header import Header
 from agents_core.nats.jetstream.pull import MANY_MESSAGES, Pins, PullOptions
+from agents_core.timers import check_seconds
 
 MAX_MESSAGES = 500
 """Messages under way by default, as in the Go client."""
@@ -52,21 +55,23 @@ class Flow:
 
         Raises:
             InvalidOption: one can't be, or both units are given.
+            ValueError: what is to be a number of seconds is none.
         """
         if max_messages is not None and max_bytes is not None:
             raise InvalidOption("max_bytes", "not together with max_messages")
-        if expires < EXPIRES_S_MIN:
-            raise InvalidOption("expires", f"at least {EXPIRES_S_MIN} s")
+        check_seconds(expires, "expires")
+        if not EXPIRES_S_MIN <= expires < inf:
+            raise InvalidOption("expires", f"at least {EXPIRES_S_MIN} s, and not without end")
         by_count = max_bytes is None
         limit = (MAX_MESSAGES if max_messages is None else max_messages) if by_count else max_bytes
         assert limit is not None
-        if limit < 1:
-            raise InvalidOption("max_messages" if by_count else "max_bytes", "at least 1")
+        whole("max_messages" if by_count else "max_bytes", limit, 1)
         threshold = threshold_messages if by_count else threshold_bytes
         threshold = limit // 2 if threshold is None else threshold
         if not 0 <= threshold < limit:
             raise InvalidOption("threshold", "at least 0 and less than what it is a part of")
         beat = min(expires / 2, HEARTBEAT_S_MAX) if heartbeat is None else heartbeat
+        check_seconds(beat, "heartbeat")
         if not HEARTBEAT_S_MIN <= beat <= min(expires / 2, HEARTBEAT_S_MAX):
             raise InvalidOption(
                 "heartbeat", f"{HEARTBEAT_S_MIN} s to half of expires, at most 30 s"

@@ -18,6 +18,7 @@ from agents_core.errors import AgentsError, OutboundBufferFull, Unsupported
 from agents_core.nats.callbacks import Callbacks
 from agents_core.nats.headers import HeadersLike
 from agents_core.nats.jetstream.api import API, read_object
+from agents_core.nats.jetstream.bounds import whole
 from agents_core.nats.jetstream.errors import (
     APIError,
     BatchEnded,
@@ -37,7 +38,7 @@ from agents_core.nats.jetstream.publish import (
 from agents_core.nats.msg import Msg
 from agents_core.nats.options import NotifyError
 from agents_core.nats.requests import is_no_responders
-from agents_core.timers import Timer
+from agents_core.timers import Timer, check_seconds
 
 GapPolicy: TypeAlias = Literal["fail", "ok"]
 """What becomes of a batch when one of its messages does not reach the stream, or is refused.
@@ -103,10 +104,9 @@ class FastIngest:
     ) -> None:
         if gaps not in ("fail", "ok"):
             raise InvalidOption("gaps", "fail or ok")
-        if not 1 <= ack_every <= ACK_EVERY_MAX:
-            raise InvalidOption("ack_every", f"1 to {ACK_EVERY_MAX}")
-        if not 1 <= max_outstanding <= OUTSTANDING_MAX:
-            raise InvalidOption("max_outstanding", f"1 to {OUTSTANDING_MAX}")
+        whole("ack_every", ack_every, 1, ACK_EVERY_MAX)  # a token of the reply subjects
+        whole("max_outstanding", max_outstanding, 1, OUTSTANDING_MAX)
+        check_seconds(timeout, "timeout")
         if timeout <= 0:
             raise InvalidOption("timeout", "more than 0 s")
         self._bus, self._timers = api.bus, api.timers

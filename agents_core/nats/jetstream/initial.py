@@ -36,10 +36,10 @@ class InitialData:
         self._bound = last_match or last_seq
         self._last_match = last_match
         self._at = start_seq - 1  # the last message that was delivered
-        self._by_sequence = policy is DeliverPolicy.BY_START_SEQUENCE
+        self._by_sequence = policy == DeliverPolicy.BY_START_SEQUENCE
         self._began = False
         self._left: int | None = None  # messages up to the bound; None if nobody knows
-        if policy is DeliverPolicy.NEW:
+        if policy == DeliverPolicy.NEW:
             self._left = self._last_match = 0
         self._seen: set[str] = set()
         self._missing: set[str] | None = None

@@ -19,6 +19,7 @@ from agents_core.nats.jetstream.kv_status import BucketStatus as KeyValueStatus
 from agents_core.nats.jetstream.message_api import MessageAPI
 from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.jetstream.ordered import INACTIVE_S
+from agents_core.nats.jetstream.publish import PublishOptions
 from agents_core.nats.jetstream.stored import RawStreamMsg
 from agents_core.nats.jetstream.stream import StreamConfig
 from agents_core.nats.jetstream.watch import Watcher
@@ -265,9 +266,12 @@ class KeyValue:
             headers[OPERATION] = operation
         if operation is Operation.PURGE:
             headers[Header.ROLLUP] = "sub"
+        options: PublishOptions = {}
         if last is not None:
-            headers[Header.EXPECTED_LAST_SUBJECT_SEQUENCE] = str(last)
-        ack = await self._js.publish(self._target + key, value, headers=headers, msg_ttl=msg_ttl)
+            options["expected_last_subject_sequence"] = last
+        ack = await self._js.publish(
+            self._target + key, value, headers=headers, msg_ttl=msg_ttl, **options
+        )
         return ack.seq
 
     async def purge_deletes(self, olderthan: float = OLD_MARKER_S) -> bool:

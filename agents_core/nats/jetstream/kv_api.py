@@ -33,7 +33,7 @@ class KeyValueAPI(StreamAPI):
             BadBucket: there is a stream of its name, which is no bucket.
             InvalidBucketName: it can't be a name.
         """
-        return self._bucket((await self._bucket_info(bucket)).config)
+        return self._bucket((await self._bucket_info(check_bucket(bucket))).config)
 
     async def create_key_value(
         self, config: KeyValueConfig | None = None, **params: Any
@@ -68,7 +68,8 @@ class KeyValueAPI(StreamAPI):
             and what `create_key_value` raises.
         """
         check_config(config, KeyValueConfig)
-        base = (await self._bucket_info(config.bucket if config else params["bucket"])).config
+        bucket = config.bucket if config else params.get("bucket")
+        base = (await self._bucket_info(check_bucket(bucket))).config
         wanted = (config or KeyValueConfig.of(base)).evolve(**params)
         await self._check_markers(wanted)
         return self._bucket((await self.update_stream(wanted.stream_config(base))).config)
@@ -113,7 +114,7 @@ class KeyValueAPI(StreamAPI):
 
     async def _bucket_info(self, bucket: str) -> StreamInfo:
         try:
-            info = await self.stream_info(PREFIX + check_bucket(bucket))
+            info = await self.stream_info(PREFIX + bucket)
         except StreamNotFound:
             raise BucketNotFound(bucket) from None
         if (info.config.max_msgs_per_subject or 0) < 1:

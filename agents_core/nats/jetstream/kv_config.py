@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from agents_core.nats.jetstream.api import check_bucket
-from agents_core.nats.jetstream.errors import InvalidOption
+from agents_core.nats.jetstream.bounds import whole
 from agents_core.nats.jetstream.stream import (
     DiscardPolicy,
     Placement,
@@ -68,8 +68,7 @@ class KeyValueConfig:
 
     def __post_init__(self) -> None:
         check_bucket(self.bucket)
-        if not 1 <= self.history <= HISTORY_MAX:
-            raise InvalidOption("history", f"1 to {HISTORY_MAX}")
+        whole("history", self.history, 1, HISTORY_MAX)
 
     def evolve(self, **params: Any) -> Self:
         """A copy with some fields replaced."""

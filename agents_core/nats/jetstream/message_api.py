@@ -9,9 +9,9 @@ from typing import Any
 from agents_core import jsonvalue
 from agents_core.errors import AgentsError, NoResponders, RequestTimeout, Unsupported
 from agents_core.nats.jetstream.api import API, check_name
+from agents_core.nats.jetstream.bounds import whole
 from agents_core.nats.jetstream.errors import (
     InvalidAnswer,
-    InvalidOption,
     MessageNotFound,
     NoStreamResponse,
     named,
@@ -125,15 +125,14 @@ class MessageAPI(API):
             What there is; the last one's `num_pending` says how many follow. Empty if none match.
 
         Raises:
-            InvalidOption: `batch` is less than 1.
+            InvalidOption: `batch` is no whole number, or less than 1.
             NoStreamResponse: the stream does not exist, or has no `allow_direct`.
             Unsupported: the server is older.
             RequestTimeout: the answer is not complete within `timeout`.
             NotConnected: the connection is down, or was lost meanwhile.
             and what else `Bus.request_many` raises.
         """
-        if batch < 1:
-            raise InvalidOption("batch", "at least 1")
+        whole("batch", batch, 1)
         body: dict[str, Any] = {"batch": batch, "next_by_subj": subject or ">"}
         if start_time is None:
             body["seq"] = seq or 1
@@ -146,7 +145,7 @@ class MessageAPI(API):
     async def get_last_msgs_for(
         self,
         stream_name: str,
-        subjects: Sequence[str],
+        subjects: str | Sequence[str],
         *,
         batch: int | None = None,
         up_to_seq: int | None = None,
@@ -157,7 +156,7 @@ class MessageAPI(API):
 
         Args:
             stream_name: where; the stream needs `allow_direct`.
-            subjects: may have wildcards; at most 1,024 may match.
+            subjects: one or several, which may have wildcards; at most 1,024 may match.
             batch: at most so many.
             up_to_seq: as the stream was at this sequence.
             up_to_time: as the stream was at this moment.
@@ -167,7 +166,8 @@ class MessageAPI(API):
             BadRequest: more than 1,024 match.
             and what `get_batch` raises.
         """
-        body: dict[str, Any] = {"multi_last": list(subjects)}
+        wanted = [subjects] if isinstance(subjects, str) else list(subjects)
+        body: dict[str, Any] = {"multi_last": wanted}
         if batch:
             body["batch"] = batch
         if up_to_seq:

@@ -117,7 +117,7 @@ class OrderedConsumer(Consume):
         except BaseException:
             self._delete(name)  # it may exist all the same
             raise
-        if config.deliver_policy is not DeliverPolicy.LAST_PER_SUBJECT or not info.num_pending:
+        if config.deliver_policy != DeliverPolicy.LAST_PER_SUBJECT or not info.num_pending:
             self._seen = info.delivered.stream_seq  # so that `new` means the same next time
         self._consumer = name
         self._sequence = 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from agents_core.nats.headers import HeadersLike, with_all_values
 from agents_core.nats.jetstream.api import read_object
+from agents_core.nats.jetstream.bounds import whole
 from agents_core.nats.jetstream.errors import InvalidAnswer, InvalidOption
 from agents_core.nats.jetstream.header import Header
 
@@ -60,6 +61,7 @@ def publish_headers(
 
     Raises:
         TypeError: there is no such option.
+        InvalidOption: a sequence that is no whole number, or what is to be a text and is none.
     """
     if not options and stream is None and msg_ttl is None:
         return headers
@@ -72,8 +74,17 @@ def publish_headers(
         if name not in _HEADERS:
             raise TypeError(f"publish got an unexpected keyword argument {name!r}")
         if value is not None:
-            found[_HEADERS[name]] = str(value)
+            found[_HEADERS[name]] = _option(name, value)
     return found
+
+
+def _option(name: str, value: object) -> str:
+    """As a header says it; the server takes what is no number for a sequence that is not there."""
+    if name.endswith("_sequence"):
+        whole(name, cast("int", value), 0)
+    elif not isinstance(value, str):
+        raise InvalidOption(name, f"a text, not {value!r}")
+    return str(value)
 
 
 def check_last(subject: str | None, payload: bytes, headers: HeadersLike | None) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from agents_core.nats.jetstream.errors import InvalidAnswer, InvalidOption
 from agents_core.nats.jetstream.timestamp import from_datetime, parse_ns, to_datetime
+from agents_core.timers import check_seconds
 
 NANOSECONDS = 1_000_000_000
 
@@ -25,8 +26,10 @@ def to_ns(seconds: float) -> int:
     """A duration as the server has it.
 
     Raises:
-        ValueError: it has no end, or is NaN.
+        ValueError: it has no end, or is no number of seconds; a text would be repeated a billion
+            times.
     """
+    check_seconds(seconds)
     try:
         return round(seconds * NANOSECONDS)
     except OverflowError:
@@ -162,7 +165,7 @@ class Record:
     def _written(self, name: str, value: object) -> object:
         try:
             return self.KINDS.get(name, _PLAIN).write(value)
-        except (AttributeError, TypeError, ValueError):
+        except (AttributeError, TypeError, ValueError, OverflowError):
             raise InvalidOption(name, f"it can't be {value!r}") from None
 
     def evolve(self, **params: Any) -> Self:

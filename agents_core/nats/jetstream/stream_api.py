@@ -8,6 +8,7 @@ from agents_core.nats.jetstream.api import API, PAGES_MAX, check_name
 from agents_core.nats.jetstream.errors import InvalidAnswer, StreamNotFound
 from agents_core.nats.jetstream.record import check_config
 from agents_core.nats.jetstream.stream import StreamConfig, StreamInfo
+from agents_core.nats.subject import check_subject
 
 
 class StreamAPI(API):
@@ -99,7 +100,9 @@ class StreamAPI(API):
 
         Raises:
             StreamNotFound: none does.
+            InvalidSubject: it is no subject; nothing would match every stream.
         """
+        check_subject(subject, wildcards=True)
         names = await self.stream_names(subject)
         if not names:
             raise StreamNotFound(404, 0, f"no stream stores {subject!r}")
@@ -130,7 +133,10 @@ class StreamAPI(API):
 
         Raises:
             StreamNotFound: there is none.
+            InvalidSubject: it is no subject; an empty one would delete everything.
         """
+        if subject is not None:
+            check_subject(subject, wildcards=True)
         before = None if seq is None else max(seq, 1)  # the server takes 0 for all
         wanted = {"seq": before, "filter": subject, "keep": keep}
         body = {key: value for key, value in wanted.items() if value}

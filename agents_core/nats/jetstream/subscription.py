@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from agents_core.errors import SubscriptionEnded
+from agents_core.nats.jetstream.bounds import whole
 from agents_core.nats.jetstream.consume import Consume
 from agents_core.nats.jetstream.consumer import ConsumerInfo
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI
@@ -15,6 +16,7 @@ from agents_core.nats.jetstream.flow import EXPIRES_S, Flow
 from agents_core.nats.jetstream.msg import JSMsg
 from agents_core.nats.jetstream.pull import MANY_MESSAGES, Pins, PriorityOptions, PullOptions
 from agents_core.nats.options import NotifyError
+from agents_core.timers import check_seconds
 
 FETCHERS_MAX = 64
 """Reply subjects kept for later fetches; so many fetches at once are as fast as one."""
@@ -72,6 +74,8 @@ class PullSubscription:
         Raises:
             FetchTimeout: none came in time; also a `TimeoutError`.
             NoHeartbeat: the server has fallen silent.
+            InvalidOption: an argument can't be.
+            ValueError: what is to be a number of seconds is none.
             ConsumerNotFound, ConsumerDeleted, ConsumerIsPush: it can't be fetched from.
             BadRequest: the server does not take these arguments.
             PullRefused: the consumer is configured to give less than that.
@@ -98,8 +102,7 @@ class PullSubscription:
             MaxBytesExceeded: the next message alone is larger.
             and what `fetch` raises.
         """
-        if max_bytes < 1:
-            raise InvalidOption("max_bytes", "at least 1")
+        whole("max_bytes", max_bytes, 1)
         options = PullOptions(**priority)
         return await self._fetch(MANY_MESSAGES, max_bytes, timeout, heartbeat, no_wait, options)
 
@@ -112,10 +115,15 @@ class PullSubscription:
         no_wait: bool,
         options: PullOptions,
     ) -> list[JSMsg]:
-        if batch < 1:
-            raise InvalidOption("batch", "at least 1")
-        if timeout is not None and timeout <= 0:
-            raise InvalidOption("timeout", "more than 0")
+        whole("batch", batch, 1)
+        if timeout is not None:
+            check_seconds(timeout, "timeout")
+            if timeout <= 0:
+                raise InvalidOption("timeout", "more than 0")
+        if heartbeat is not None:
+            check_seconds(heartbeat, "heartbeat")
+            if heartbeat < 0:
+                raise InvalidOption("heartbeat", "at least 0")
         if no_wait:
             heartbeat = 0.0
         elif heartbeat is None:

@@ -111,6 +111,16 @@ async def test_a_bus_without_room_is_flushed() -> None:
         assert [msg.data for msg in stream.asked] == [b"", b"1", b""]
 
 
+async def test_what_could_not_be_sent_ends_it() -> None:
+    async with Stream() as stream:
+        made = stream.js.atomic_batch()
+        await made.add("a", b"1")
+        with pytest.raises(TypeError):
+            await made.add("a", "text")  # type: ignore[arg-type]
+        with pytest.raises(BatchEnded):  # and not at the commit, when all of it is lost
+            await made.add("a", b"2")
+
+
 async def test_a_stream_that_falls_silent() -> None:
     bus = LocalBus()
     js = JetStreamContext(bus, timeout=0.001)

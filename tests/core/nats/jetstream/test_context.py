@@ -92,6 +92,7 @@ async def test_consumer_info_of_a_subscription() -> None:
         (["a"], DeliverPolicy.ALL, {"filter_subject": "a"}),
         (["a", "b"], DeliverPolicy.ALL, {"filter_subjects": ["a", "b"]}),
         ((), DeliverPolicy.LAST_PER_SUBJECT, {"filter_subject": ">"}),
+        ((), "last_per_subject", {"filter_subject": ">"}),
     ],
 )
 async def test_what_an_ordered_consumer_is(
@@ -103,7 +104,7 @@ async def test_what_an_ordered_consumer_is(
             config = (await server.expect("CONSUMER.CREATE")).body["config"]
             assert len(config.pop("name")) == 24
             assert config == said | {
-                "deliver_policy": policy.value,
+                "deliver_policy": str(policy),
                 "ack_policy": "none",
                 "max_deliver": 1,
                 "num_replicas": 1,

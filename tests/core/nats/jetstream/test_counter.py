@@ -66,9 +66,10 @@ async def test_reading() -> None:
     assert await got(b'{"val":"7"}', **sources) == CounterEntry("a", 7, -2, {"other": {"b": 9}})
 
 
-async def test_reading_several() -> None:
+@pytest.mark.parametrize("subjects", [["a.*"], "a.*"])
+async def test_reading_several(subjects: str | list[str]) -> None:
     async with jetstream() as (js, server):
-        getting = asyncio.create_task(js.counter("s").get_multiple(["a.*"]))
+        getting = asyncio.create_task(js.counter("s").get_multiple(subjects))
         request = await server.expect("DIRECT.GET.s")
         assert request.body == {"multi_last": ["a.*"]}
         server.say(request, 404, "No Results")

@@ -383,10 +383,16 @@ async def test_arguments() -> None:
             subscription.fetch(0),
             subscription.fetch(timeout=0),
             subscription.fetch_bytes(0),
+            subscription.fetch(2.5),  # type: ignore[arg-type]
+            subscription.fetch(heartbeat=-1),
             subscription.fetch(priority=10),
         ):
             with pytest.raises(InvalidOption):
                 await call
+        for name in ("timeout", "heartbeat"):  # the loop would lose its other deadlines by it
+            options: Any = {name: float("nan")}
+            with pytest.raises(ValueError, match=f"{name}: nan is not a number of seconds"):
+                await subscription.fetch(**options)
 
 
 async def test_who_may_not_ask_or_hear_is_told_so() -> None:

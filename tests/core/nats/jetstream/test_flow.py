@@ -29,6 +29,9 @@ def test_defaults() -> None:
         {"max_messages": 1, "max_bytes": 1},
         {"max_messages": 0},
         {"max_bytes": 0},
+        {"max_messages": 2.5},
+        {"max_bytes": float("inf")},
+        {"expires": float("inf")},
         {"expires": 0.9},
         {"heartbeat": 0.4},
         {"heartbeat": 16},
@@ -40,6 +43,13 @@ def test_defaults() -> None:
 def test_what_cannot_be(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidOption):
         Flow.of(**options)
+
+
+@pytest.mark.parametrize("name", ["expires", "heartbeat"])
+@pytest.mark.parametrize("wrong", ["5", float("nan")])
+def test_what_is_no_number_of_seconds(name: str, wrong: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name}: {wrong!r} is not a number of seconds"):
+        Flow.of(**{name: wrong})
 
 
 def test_the_two_units() -> None:

@@ -231,6 +231,8 @@ async def test_a_bus_without_room_is_waited_for(monkeypatch: pytest.MonkeyPatch)
         {"gaps": "maybe"},
         {"ack_every": 0},
         {"ack_every": 65_536},
+        {"ack_every": 1.5},
+        {"ack_every": True},
         {"max_outstanding": 0},
         {"max_outstanding": 4},
         {"timeout": 0},
@@ -240,6 +242,8 @@ async def test_options_that_cannot_be(options: dict[str, Any]) -> None:
     async with stream() as made:
         with pytest.raises(InvalidOption):
             made.js.fast_ingest(**options)
+        with pytest.raises(ValueError, match="timeout: nan"):  # it would never give up
+            made.js.fast_ingest(timeout=float("nan"))
 
 
 # -- refusals

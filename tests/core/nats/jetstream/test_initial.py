@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +15,15 @@ def begun(last_seq: int, count: int) -> InitialData:
     initial = InitialData(last_seq)
     initial.begin(count)
     return initial
+
+
+def test_a_policy_may_be_its_word() -> None:
+    words: list[Any] = ["new", "by_start_sequence"]
+    new, by_sequence = (InitialData(9, word) for word in words)
+    assert new.is_complete
+    by_sequence.begin(3)
+    by_sequence.take("a", 9)
+    assert by_sequence.is_complete
 
 
 def test_nothing_is_complete_at_once() -> None:

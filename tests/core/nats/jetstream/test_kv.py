@@ -140,6 +140,15 @@ async def test_what_is_published() -> None:
         ]
 
 
+@pytest.mark.parametrize("wrong", [True, 7.0, "x", -1])
+async def test_a_revision_is_a_whole_number(wrong: Any) -> None:
+    async with bucket() as it:
+        for call in (it.kv.update("a", b"x", wrong), it.kv.delete("a", wrong)):
+            with pytest.raises(InvalidOption):  # what the server says to it is that it is too late
+                await call
+        assert it.stored == []
+
+
 @pytest.mark.parametrize("refusal", [WRONG, WRONG_CONSTANT])
 async def test_a_late_change_is_refused(refusal: Any) -> None:
     async with bucket() as it:

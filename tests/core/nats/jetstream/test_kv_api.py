@@ -84,7 +84,12 @@ async def test_a_bucket_that_is_not_there_or_is_none() -> None:
         for call in (js.key_value("b"), js.update_key_value(bucket="b"), js.delete_key_value("b")):
             with pytest.raises(BucketNotFound, match="no bucket 'b'"):
                 await call
-        for call in (js.key_value("a.b"), js.delete_key_value("a.b")):
+        for call in (
+            js.key_value("a.b"),
+            js.delete_key_value("a.b"),
+            js.update_key_value(history=2),
+            js.create_or_update_key_value(history=2),
+        ):
             with pytest.raises(InvalidBucketName):
                 await call
         server.answers["STREAM"] = stream(max_msgs_per_subject=-1)

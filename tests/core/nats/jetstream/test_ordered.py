@@ -185,8 +185,8 @@ async def test_a_consumer_that_nobody_serves() -> None:
         assert await it.server.none("CONSUMER.INFO")
 
 
-async def test_the_last_of_each_subject_is_asked_for_until_there_was_one() -> None:
-    policy = DeliverPolicy.LAST_PER_SUBJECT
+@pytest.mark.parametrize("policy", [DeliverPolicy.LAST_PER_SUBJECT, "last_per_subject"])
+async def test_the_last_of_each_subject_is_asked_for_until_there_was_one(policy: Any) -> None:
     answer = info(stream_seq=8, pending=1)
     async with reader(answer=answer, deliver_policy=policy, opt_start_time=None) as it:
         await it.server.expect("CONSUMER.CREATE")

@@ -63,6 +63,23 @@ def test_an_unknown_wish_is_refused(value: str | None) -> None:
         publish_headers(None, None, None, wishes)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("msg_id", b"id"),
+        ("msg_id", 7),
+        ("expected_last_sequence", True),
+        ("expected_last_sequence", 7.0),
+        ("expected_last_subject_sequence", "x"),
+        ("expected_last_subject_sequence", -1),
+    ],
+)
+def test_a_wish_that_cannot_be_is_named(name: str, value: Any) -> None:
+    wishes: Any = {name: value}
+    with pytest.raises(InvalidOption, match=f"{name}: .*not {value!r}"):
+        publish_headers(None, None, None, wishes)
+
+
 def test_the_headers_of_a_message_are_stored_with_all_their_values() -> None:
     came = Headers([("T", "1"), ("T", "2")])
     assert publish_headers(came, "s", None, {}) == {"T": ["1", "2"], "Nats-Expected-Stream": "s"}

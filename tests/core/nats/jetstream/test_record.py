@@ -21,6 +21,7 @@ from agents_core.nats.jetstream import (
     SubjectTransform,
 )
 from agents_core.nats.jetstream.errors import InvalidAnswer, InvalidOption
+from agents_core.nats.jetstream.record import to_ns
 
 STREAM = {"config": {"name": "s"}, "state": {"messages": 1}}
 
@@ -29,6 +30,7 @@ STREAM = {"config": {"name": "s"}, "state": {"messages": 1}}
     ("name", "wrong"),
     [
         ("max_age", "1h"),
+        ("max_age", timedelta(days=1)),
         ("max_age", float("inf")),
         ("placement", {"cluster": "east"}),
         ("sources", ["other"]),
@@ -38,6 +40,12 @@ def test_what_has_no_form_on_the_wire_is_named(name: str, wrong: Any) -> None:
     with pytest.raises(InvalidOption) as raised:
         StreamConfig(name="s", **{name: wrong}).as_dict()
     assert (raised.value.name, raised.value.reason) == (name, f"it can't be {wrong!r}")
+
+
+@pytest.mark.parametrize("wrong", ["1h", [5], None, float("nan")])
+def test_a_duration_is_a_number(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="not a number of seconds"):  # and not a billion of them
+        to_ns(wrong)
 
 
 def test_durations_and_moments_have_our_units() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from agents_core.errors import InvalidSubject
 from agents_core.nats.jetstream import StreamConfig, stream_api
 from agents_core.nats.jetstream.errors import InvalidAnswer, InvalidName, StreamNotFound
 from tests.core.nats.jetstream.fake import jetstream
@@ -43,6 +46,21 @@ async def test_purge() -> None:
         assert await js.delete_stream("s")
         server.answers["STREAM"] = {}
         assert not await js.purge_stream("s", keep=1)
+
+
+@pytest.mark.parametrize("wrong", ["", "a b", 5])
+async def test_nothing_is_purged_or_found_by_what_is_no_subject(wrong: Any) -> None:
+    async with jetstream() as (js, server):
+        server.answers["STREAM"] = {"success": True, "streams": ["first"], "total": 1}
+        for call in (
+            js.purge_stream("s", subject=wrong),
+            js.find_stream_name_by_subject(wrong),
+            js.pull_subscribe(wrong),
+            js.subscribe(wrong),
+        ):
+            with pytest.raises(InvalidSubject):
+                await call
+        assert await server.none("STREAM")
 
 
 async def test_the_subjects_of_a_stream_come_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from agents_core.localbus import LocalBus
 from agents_core.nats.jetstream import JetStreamContext, PubAck, window
 from agents_core.nats.jetstream.errors import (
     InvalidAnswer,
+    InvalidOption,
     NoStreamResponse,
     TooManyStalledMsgs,
     WrongLastSequence,
@@ -53,6 +54,20 @@ async def stream(**options: Any) -> AsyncIterator[tuple[JetStreamContext, Stream
         yield JetStreamContext(bus, **options), answering
     finally:
         await bus.close()
+
+
+@pytest.mark.parametrize("wrong", [0, -1, None, "5"])
+async def test_a_window_has_room_for_one(wrong: Any) -> None:
+    with pytest.raises(InvalidOption, match="publish_async_max_pending: at least 1"):
+        async with stream(publish_async_max_pending=wrong):
+            pass
+
+
+@pytest.mark.parametrize("wrong", [None, "5", float("nan")])
+async def test_a_timeout_is_a_number_of_seconds(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=f"timeout: {wrong!r} is not a number"):
+        async with stream(timeout=wrong):
+            pass
 
 
 async def test_acknowledgements_find_their_messages_in_any_order() -> None:
