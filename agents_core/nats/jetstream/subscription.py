@@ -151,6 +151,8 @@ class PullSubscription:
             return self._idle.pop()
         fetcher = Fetcher(self._js, self.stream, self.consumer, self._pins)
         await fetcher.open()
+        if self._closed:  # meanwhile: the fetch will say so
+            fetcher.close()
         return fetcher
 
     async def consume(
