@@ -307,7 +307,7 @@ class Session:
         """End it for a reason that nats-py did not find."""
         if self._open:
             self._on_error(error)
-            self._begin(self._client.close())
+            self._begin(self._client.close)
 
     # -- what nats-py tells; it takes coroutine functions only
 
@@ -369,7 +369,7 @@ class Session:
         lost. A PING of ours fills its queue of one, so that its drain waits until UNSUB is written.
         """
         self.ping()
-        self._begin(interest.drain())
+        self._begin(interest.drain)
         await asyncio.sleep(0)  # both have begun: UNSUB is in order
 
     async def written(self) -> None:
@@ -398,14 +398,14 @@ class Session:
         if not task.cancelled() and task.exception() is None:
             self.received_at = self._loop.time()
 
-    def _begin(self, work: Awaitable[None]) -> None:
+    def _begin(self, work: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.ensure_future(self._quietly(work))
         self._work.add(task)
         task.add_done_callback(self._work.discard)
 
-    async def _quietly(self, work: Awaitable[None]) -> None:
+    async def _quietly(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except native.Error:
             _log.debug("%s: a session ended meanwhile", self.url, exc_info=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import re
 import signal
@@ -307,6 +308,20 @@ async def test_who_gives_up_subscribing_leaves_nothing_behind(nats_server: NatsS
     while bus._link.session._client._subs:  # the server knows of no other
         await bus.flush()
     await bus.close()
+
+
+async def test_what_ends_with_its_session_is_not_left_half_way(nats_server: NatsServer) -> None:
+    for turns in range(12):
+        bus = await opened(nats_server.url)
+        subscriptions = [await bus.subscribe("a") for _ in range(3)]
+        assert bus._link.session is not None
+        bus._link.session.lose(TransportError(bus.url, "lost"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for subscription in subscriptions:
+            subscription.end()
+        await bus.close()
+        gc.collect()  # which is when Python tells of what nobody has awaited
 
 
 async def test_drained_while_it_is_registered_anew(nats_server: NatsServer) -> None:

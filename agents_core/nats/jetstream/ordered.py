@@ -167,8 +167,12 @@ class OrderedConsumer(Consume):
             self._end(error)
 
     def renew(self) -> None:
-        """Go on with a new consumer, which begins behind the last message seen."""
-        self._lost()
+        """Go on with a new consumer, which begins behind the last message seen.
+
+        Where one is being made that goes on: to begin anew each time it would never come.
+        """
+        if self._consumer:
+            self._lost()
 
     def _lost(self) -> None:
         """Replace the consumer; what the old one still delivers is dropped."""

@@ -60,6 +60,8 @@ class PullSubscription:
         """Messages that are there; if there are none, wait for the first.
 
         As nats-py does, it returns as soon as it has any, and not only when it has `batch` of them.
+        But it waits to the end of `timeout` where there are more of them that the consumer may not
+        deliver, as `max_ack_pending` are not acknowledged: of that the server says nothing.
 
         Args:
             batch: at most so many.
@@ -157,6 +159,8 @@ class PullSubscription:
             return self._idle.pop()
         fetcher = Fetcher(self._js, self.stream, self.consumer, self._pins)
         await fetcher.open()
+        if self._closed:  # meanwhile: the fetch will say so
+            fetcher.close()
         return fetcher
 
     async def consume(

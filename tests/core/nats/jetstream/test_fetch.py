@@ -268,6 +268,25 @@ async def test_a_pin_is_sent_until_another_client_has_it() -> None:
         assert len(await fetching) == 1
 
 
+async def test_ended_before_it_has_begun() -> None:
+    async with jetstream() as (js, server):
+        subscribe, may_go_on = js.bus.subscribe, asyncio.Event()
+
+        async def slowly(*arguments: Any, **options: Any) -> Any:
+            await may_go_on.wait()
+            return await subscribe(*arguments, **options)
+
+        js.bus.subscribe = slowly  # type: ignore[method-assign]
+        subscription = await js.pull_subscribe_bind("c", "s")
+        fetching = start(subscription, timeout=None)
+        await asyncio.sleep(0)
+        await subscription.unsubscribe()
+        may_go_on.set()
+        with pytest.raises(SubscriptionEnded):
+            await fetching
+        assert await server.none("CONSUMER.MSG.NEXT")
+
+
 async def test_silence() -> None:
     async with jetstream() as (js, server):
         subscription = await js.pull_subscribe_bind("c", "s")

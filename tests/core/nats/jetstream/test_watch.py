@@ -203,6 +203,14 @@ async def test_a_consumer_that_is_just_being_replaced_is_left_alone(answer: Any)
 
 
 @pytest.mark.usefixtures("quiet")
+async def test_silence_hinders_no_replacement_that_takes_longer() -> None:
+    async with watching(2) as (it, watcher, request):
+        it.server.answers["CONSUMER.INFO"] = consumer(1)  # of the old one: it is still there
+        it.server.answers["CONSUMER.CREATE"] = [*[BUSY] * 4, consumer(0, 9)]
+        it.deliver(request, 1, "a", 4)
+        assert await keys_of(watcher, 2) == ["a", None]
+
+
 @pytest.mark.usefixtures("quiet")
 async def test_a_replica_that_lags_behind_is_waited_for() -> None:
     """The leader knows of a key that the server of the consumer has not yet."""
