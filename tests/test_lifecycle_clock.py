@@ -10,8 +10,9 @@ import pytest
 
 from agents_browser import lifecycle
 from agents_browser.lifecycle import PULSE_S, SLEEP_S, Lifecycle
-from agents_core import Agent, Node, connect
+from agents_core import Agent, Node, connect, on
 from agents_core.errors import InvalidMessage
+from agents_core.nats.msg import Msg
 
 
 class Diary(Agent):
@@ -22,6 +23,21 @@ class Diary(Agent):
 
     def on_resume(self, slept: float) -> None:
         self.notes.append(round(slept, 1))
+
+
+class Busy(Agent):
+    begun: asyncio.Event
+
+    @on("wait")
+    async def wait(self) -> None:
+        self.begun.set()
+        await asyncio.Event().wait()
+
+    def on_suspend(self, why: str) -> None:
+        pass
+
+    def on_resume(self, slept: float) -> None:
+        pass
 
 
 class Clock:
@@ -97,3 +113,36 @@ async def test_a_late_look_is_a_sleep_unless_it_was_announced(
         await tab.look(PULSE_S + 100)
         await tab.lifecycle.take("resume")
         assert tab.notes == [100.0, "frozen", 101.0]
+
+
+async def test_a_tab_that_is_left_does_not_wait_for_what_was_told_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when a user looks at a tab and closes it at once, while a handler is at work."""
+    monkeypatch.setattr("agents_core.node.HOOKS_S", 3600.0)
+    async with connect("local://") as node, asyncio.timeout(20):
+        tab, left = Tab(node, monkeypatch), asyncio.Event()
+
+        def take(msg: Msg) -> None:
+            if b'"left":true' in msg.data:
+                left.set()
+
+        await node.subscribe(f"{node.root}.status.*", cb=take)
+
+        class Own(Busy):
+            begun = asyncio.Event()
+
+        busy = await node.spawn(Own, "busy")
+        busy.tell("wait")
+        await Own.begun.wait()
+        before = asyncio.create_task(tab.lifecycle.take("hidden"))
+        await asyncio.sleep(0)  # it waits for the handler
+        others = [asyncio.create_task(tab.lifecycle.take(e)) for e in ("visible", "freeze")]
+        await asyncio.gather(before, *others)
+        await left.wait()
+        await tab.lifecycle.take("offline")
+        resumed = asyncio.create_task(tab.lifecycle.take("resume"))
+        await asyncio.sleep(0)
+        assert not resumed.done()  # nothing is left of the hurry
+        await busy.kill()
+        await resumed

@@ -77,9 +77,13 @@ async function snapshotOf({ snapshot, files }, downloads) {
   }
 }
 
-/** A page that came over plain http from another machine has no caches; some browsers refuse. */
+/** Null on a page that came over plain http from another machine, and where site data is blocked. */
 async function ownCache() {
-  return self.caches ? caches.open(CACHE) : null;
+  try {
+    return await self.caches.open(CACHE);
+  } catch {
+    return null;
+  }
 }
 
 /** Have Pyodide run the module, or the one that is compiled from our own download. */

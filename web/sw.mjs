@@ -51,7 +51,7 @@ async function latest() {
   } catch {
     // no answer in time
   }
-  const kept = await (await caches.open(CACHE)).match(CONFIG);
+  const kept = await keptAs(CONFIG);
   return kept ? parsed(await kept.text()) : null;
 }
 
@@ -85,9 +85,16 @@ async function configuration() {
 async function answer(request, path) {
   current ??= await latest();
   const tag = current?.files[path];
-  if (!tag) return fetch(request);
-  const cache = await caches.open(CACHE);
-  return (await cache.match(key(path, tag), { ignoreVary: true })) ?? fetch(request);
+  return (tag && (await keptAs(key(path, tag)))) || fetch(request);
+}
+
+/** What is kept; nothing where the browser can't read its caches, as when its disk has failed. */
+async function keptAs(name) {
+  try {
+    return await (await caches.open(CACHE)).match(name, { ignoreVary: true });
+  } catch {
+    return undefined;
+  }
 }
 
 const key = (path, tag) => `${path}?${tag}`;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from agents_core import Node
@@ -16,6 +17,9 @@ waits then. The other half is for the good-bye, which must not wait for a handle
 
 PULSE_S = 1.0
 """Seconds between two looks at the clock."""
+
+LEAVES = ("freeze", "pagehide")
+"""Events after which nothing may run here."""
 
 SLEEP_S = 5.0
 """Seconds that a look has to come too late to be taken for a sleep: a handler that computes can be
@@ -37,6 +41,8 @@ class Lifecycle:
         self._node = node
         self._spawn = spawn
         self._turn = asyncio.Lock()
+        self._patience: asyncio.Timeout | None = None  # with what the agents are told now
+        self._must_leave = False
         self._suspended = False
         self._left_at: float | None = None
         self._looked_at = time.time()
@@ -48,11 +54,13 @@ class Lifecycle:
         Raises:
             InvalidMessage: there is no such event.
         """
+        if event in LEAVES:
+            self._hurry()
         async with self._turn:
             match event:
                 case "hidden":
                     self._suspended = True
-                    await self._node.suspend("hidden")
+                    await self._tell(self._node.suspend("hidden"))
                 case "freeze":
                     await self._leave("frozen")
                 case "pagehide":
@@ -64,8 +72,25 @@ class Lifecycle:
                 case other:
                     raise InvalidMessage(f"no event {other!r} of a page")
 
+    def _hurry(self) -> None:
+        """The good-bye must not wait for handlers that are in the way of an earlier event."""
+        if self._patience is not None and not self._must_leave:
+            self._patience.reschedule(0)
+        self._must_leave = True
+
+    async def _tell(self, told: Coroutine[Any, Any, None]) -> None:
+        """Wait until the agents were told, unless the tab is left."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0 if self._must_leave else None) as patience:
+                self._patience = patience
+                try:
+                    await told
+                finally:
+                    self._patience = None
+
     async def _leave(self, why: str) -> None:
         self._suspended, self._left_at = True, time.time()
+        self._must_leave = False
         await self._node.suspend(why, leave=True, within=LEAVE_S)
 
     async def _come_back(self) -> None:
@@ -75,7 +100,8 @@ class Lifecycle:
         self._suspended = False
         self._looked_at = now = time.time()
         slept, self._left_at = now - (self._left_at or now), None
-        await self._node.resume(max(0.0, slept))  # the clock may have been put back
+        # The clock may have been put back.
+        await self._tell(self._node.resume(max(0.0, slept)))
 
     def _look_later(self) -> None:
         self._node.timers.after(PULSE_S, self._look)
@@ -90,4 +116,4 @@ class Lifecycle:
     async def _woken(self, slept: float) -> None:
         async with self._turn:
             self._suspended = False
-            await self._node.resume(slept)
+            await self._tell(self._node.resume(slept))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -207,3 +211,46 @@ def test_works_where_browsers_keep_nothing(browser_type: BrowserType, served: Se
         expect(page.locator("html")).to_have_attribute("data-kept", "false")
     finally:
         browser.close()
+
+
+@contextmanager
+def visit(browser_type: BrowserType, profile: Path) -> Iterator[Page]:
+    """A page of a browser that has a profile of its own."""
+    options: dict[str, Any] = {
+        "executable_path": chromium.executable(),
+        "args": chromium.ARGUMENTS,
+    }
+    context = browser_type.launch_persistent_context(profile, **options)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+
+
+def test_a_browser_that_can_not_read_its_caches_opens_the_page_from_the_server(
+    browser_type: BrowserType, served: Served, tmp_path: Path
+) -> None:
+    """The service worker is there, and what it has kept can't be read, as on a disk that fails."""
+    with visit(browser_type, tmp_path) as page:
+        open_page(page, served.url)
+        wait_until_kept(page)
+    folder = tmp_path / "Default" / "Service Worker" / "CacheStorage"
+    shutil.rmtree(folder)
+    folder.write_text("no folder")
+    with visit(browser_type, tmp_path) as page:
+        open_page(page, served.url)
+        assert started_from(page) == "snapshot"
+        expect(page.locator("html")).to_have_attribute("data-kept", "false")
+
+
+def test_works_where_site_data_is_blocked(
+    browser_type: BrowserType, served: Served, tmp_path: Path
+) -> None:
+    """The browser has caches and service workers, and refuses them."""
+    settings = {"profile": {"default_content_setting_values": {"cookies": 2}}}
+    (tmp_path / "Default").mkdir()
+    (tmp_path / "Default" / "Preferences").write_text(json.dumps(settings))
+    with visit(browser_type, tmp_path) as page:
+        open_page(page, served.url)
+        assert started_from(page) == "snapshot"
+        expect(page.locator("html")).to_have_attribute("data-kept", "false")
