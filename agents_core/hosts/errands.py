@@ -67,6 +67,7 @@ class Errands:
 
     def _exit(self, _: Reply, payload: bytes, agent: str, epoch: int) -> None:
         reason = self._host.judged(Exit.from_json(json.loads(payload)))
+        self.close(agent)  # also what was on its way when the instance was given up
         if (cell := self._host.cells.get(agent)) is not None:  # else: it was given up meanwhile
             cell.exited(epoch, reason)
 

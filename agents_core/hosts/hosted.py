@@ -77,7 +77,11 @@ class HostedCell(Cell):
         await self._node.router.listen(self)
         self._epoch += 1
         self._exit = None
-        return await self._host.start({**self._spec, "epoch": self._epoch}, before)
+        try:
+            return await self._host.start({**self._spec, "epoch": self._epoch}, before)
+        except asyncio.CancelledError:
+            self._host.post("kill", self.id, "")  # an earlier one came before there was a start
+            raise
 
     def kill(self, message: str = "") -> None:
         """See `Cell.kill`. Alone in its host, its end is certain; else it is asked to cancel."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -66,12 +67,17 @@ class Slow(InMemoryBackend):
         await super().store(key, value)
 
 
-async def test_what_was_being_stored_at_a_kill_does_not_replace_the_next_instance_s() -> None:
+@pytest.mark.parametrize("on_its_way", [False, True])
+async def test_what_was_being_stored_at_a_kill_does_not_replace_the_next_instance_s(
+    on_its_way: bool,
+) -> None:
     async with FakeKit.made() as kit:
         slow = Slow()
         adder, _ = await kit.spawn(Adder, state=slow), await kit.spawn(Adder)
+        instance: Any = kit.hosts.of(adder.id).guest.router.cells[adder.id]._agent
         asking = asyncio.create_task(adder.ask(Increase(1)))
-        await until(lambda: slow.writes)
+        await until(lambda: instance.seen if on_its_way else slow.writes)
+        assert slow.writes == (not on_its_way)
         await adder.kill()
         with pytest.raises(RemoteError, match="Killed"):
             await asking

@@ -23,6 +23,7 @@ from agents_core.errors import (
 from agents_core.exit import Exit, Kind
 from agents_core.hosts import channel, frames, passage
 from agents_core.hosts.host import Host
+from agents_core.hosts.interpreter import Interpreter
 from agents_core.testing.hosts.agents import Adder, Caller, Diary, Increase, Reached
 from agents_core.testing.hosts.fake import FakeKit
 from tests.core.sample import until
@@ -224,6 +225,43 @@ async def test_a_message_whose_names_are_no_names_does_not_end_the_host(field: s
         assert b"InvalidMessage" in reply.data
         assert await adder.ask(Increase(1)) == 1
         assert (await adder.info())["restarts"] == 0
+
+
+async def test_a_kill_before_the_host_has_heard_of_a_restart_ends_that_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def opened() -> Interpreter:
+        patch.undo()
+        interpreter = await cell._host._open()
+        cell.kill("at once")
+        return interpreter
+
+    async with FakeKit.made() as kit:
+        several.clear()
+        one, _ = await kit.spawn(One), await kit.spawn(Adder)
+        cell: Any = kit.node.router.cells[one.id]
+        with monkeypatch.context() as patch:
+            patch.setattr(cell._host, "_open", opened)
+            await one.kill()
+            await kit.event("restarted", one)
+        assert await one.ask("instances") > 1
+        *earlier, last = several
+        await last.state.set("key", "last")
+        for instance in earlier:
+            with pytest.raises(AgentStopped):
+                await instance.state.set("key", "earlier")
+
+
+class One(Agent):
+    def on_start(self) -> None:
+        several.append(self)
+
+    @on("instances")
+    def count(self) -> int:
+        return len(several)
+
+
+several: list[One] = []
 
 
 async def test_a_long_reason_for_a_kill_ends_one_agent() -> None:
