@@ -11,6 +11,7 @@ from agents_core.nats.jetstream.api import read_object
 from agents_core.nats.jetstream.bounds import whole
 from agents_core.nats.jetstream.errors import InvalidAnswer, InvalidOption
 from agents_core.nats.jetstream.header import Header
+from agents_core.timers import check_seconds
 
 _USUAL_ACK = re.compile(rb'\{"stream":"([^"\\]+)", ?"seq":(\d{1,20})\}')
 # Nearly every acknowledgement; reading it as JSON would take ten times as long.
@@ -101,9 +102,14 @@ def ttl(seconds: float | str) -> str:
     """A duration as the server's headers have it; text is passed on.
 
     The server takes whole seconds, or Go's notation, and at least one second.
+
+    Raises:
+        ValueError: it is no number of seconds.
+        OverflowError: it is infinite.
     """
     if isinstance(seconds, str):
         return seconds
+    check_seconds(seconds, "msg_ttl")
     return str(int(seconds)) if seconds == int(seconds) else f"{seconds:f}s"
 
 

@@ -35,6 +35,12 @@ def to_datetime(ns: int) -> datetime:
 
 
 def from_datetime(moment: datetime) -> str:
-    """As RFC 3339 in UTC; a moment without a zone is UTC."""
+    """As RFC 3339 in UTC; a moment without a zone is UTC.
+
+    Raises:
+        TypeError: it is no moment, such as a number of seconds.
+    """
+    if not isinstance(moment, datetime):
+        raise TypeError(f"a moment is a datetime, not {moment!r}")
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return moment.isoformat().replace("+00:00", "Z")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -82,6 +83,12 @@ def test_a_wish_that_cannot_be_is_named(name: str, value: Any) -> None:
 def test_the_headers_of_a_message_are_stored_with_all_their_values() -> None:
     came = Headers([("T", "1"), ("T", "2")])
     assert publish_headers(came, "s", None, {}) == {"T": ["1", "2"], "Nats-Expected-Stream": "s"}
+
+
+@pytest.mark.parametrize("wrong", [timedelta(seconds=5), float("nan")])
+def test_a_time_to_live_is_a_number_of_seconds(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=r"msg_ttl: .* is not a number of seconds"):
+        ttl(wrong)
 
 
 def test_times_to_live() -> None:
