@@ -39,8 +39,8 @@ def check_name(name: str | None) -> str:
     Raises:
         InvalidName: it can't be one.
     """
-    if not name or not _NAME.fullmatch(name):
-        raise InvalidName(name or "")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidName("" if name is None else str(name))
     return name
 
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from agents_core.nats.jetstream.api import check_bucket
 from agents_core.nats.jetstream.bounds import whole
+from agents_core.nats.jetstream.errors import InvalidOption
 from agents_core.nats.jetstream.stream import (
     DiscardPolicy,
     Placement,
@@ -17,6 +18,7 @@ from agents_core.nats.jetstream.stream import (
     StreamSource,
     SubjectTransform,
 )
+from agents_core.timers import check_seconds
 
 HISTORY_MAX = 64
 """Entries kept of one key at most (ADR-8)."""
@@ -47,6 +49,11 @@ class KeyValueConfig:
             that make keys of their subjects.
         compression: compress the files.
         metadata: notes about the bucket.
+
+    Raises:
+        InvalidBucketName: the name can't be one.
+        InvalidOption: the history is no whole number within its bounds.
+        ValueError: `ttl` is no number of seconds.
     """
 
     bucket: str
@@ -69,6 +76,8 @@ class KeyValueConfig:
     def __post_init__(self) -> None:
         check_bucket(self.bucket)
         whole("history", self.history, 1, HISTORY_MAX)
+        if self.ttl is not None:
+            check_seconds(self.ttl, "ttl")
 
     def evolve(self, **params: Any) -> Self:
         """A copy with some fields replaced."""
@@ -131,9 +140,9 @@ class KeyValueConfig:
 
     def _source(self, source: StreamSource) -> StreamSource:
         """A source whose keys become keys of this bucket; one that says how stays as it is."""
+        named = _of_bucket(source)
         if source.subject_transforms:
             return source
-        named = _of_bucket(source)
         origin = named.name.removeprefix(PREFIX)
         if origin == self.bucket:  # of another domain or account; the keys are right already
             return named
@@ -142,6 +151,8 @@ class KeyValueConfig:
 
 
 def _of_bucket(source: StreamSource) -> StreamSource:
+    if not isinstance(source, StreamSource):
+        raise InvalidOption("mirror or sources", f"of StreamSource, not {source!r}")
     return source.evolve(name=PREFIX + source.name.removeprefix(PREFIX))
 
 

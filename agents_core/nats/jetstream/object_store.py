@@ -11,6 +11,7 @@ from agents_core.bus import Status
 from agents_core.errors import NotConnected
 from agents_core.ids import unique
 from agents_core.nats.headers import encode_headers
+from agents_core.nats.jetstream.bounds import whole
 from agents_core.nats.jetstream.consumer import DeliverPolicy
 from agents_core.nats.jetstream.errors import InvalidOption
 from agents_core.nats.jetstream.msg import JSMsg
@@ -122,7 +123,7 @@ class ObjectStore:
             What is stored about it.
 
         Raises:
-            InvalidOption: the data can't be put, or a chunk can't have that size.
+            InvalidOption: the data can't be put, a chunk can't have that size, or `meta` is none.
             InvalidHeader: a header of `meta` can't be one.
             LinkNotAllowed: `meta` describes a link; see `add_link`.
             StreamNotFound: there is no bucket any more.
@@ -154,13 +155,15 @@ class ObjectStore:
 
     def _wanted(self, name: str | None, meta: ObjectMeta) -> ObjectInfo:
         """An object that is to be, without content yet."""
+        _check_meta(meta)
         name = name or meta.name or ""
         meta_subject(self.bucket, name)
         options = meta.options or ObjectMetaOptions()
+        _check("options", options, ObjectMetaOptions)
         if options.link is not None:
             raise LinkNotAllowed(name, "use add_link, a link has no content")
-        if options.max_chunk_size is not None and options.max_chunk_size < 1:
-            raise InvalidOption("max_chunk_size", "at least 1")
+        if options.max_chunk_size is not None:
+            whole("max_chunk_size", options.max_chunk_size, 1)
         size = min(options.max_chunk_size or CHUNK_BYTES, self._js.bus.max_payload)
         info = ObjectInfo(
             name, self.bucket, unique(), options=replace(options, max_chunk_size=size)
@@ -286,7 +289,9 @@ class ObjectStore:
                 subclass `ObjectDeleted`: not any more.
             ObjectAlreadyExists: there is one of the new name.
             InvalidHeader: a header can't be one.
+            InvalidOption: `meta` is none, or says what is no text.
         """
+        _check_meta(meta)
         target = meta.name or name
         meta_subject(self.bucket, target)
         self._must_be_connected()
@@ -326,7 +331,9 @@ class ObjectStore:
         Raises:
             LinkNotAllowed: the object is deleted, or a link itself.
             ObjectAlreadyExists: there is an object of that name.
+            InvalidOption: it is no `ObjectInfo`, such as a name.
         """
+        _check("obj", obj, ObjectInfo)
         if obj.deleted or obj.is_link():
             raise LinkNotAllowed(name, "a link leads to an object that is there, not to a link")
         return await self._add_link(name, ObjectLink(obj.bucket, obj.name))
@@ -336,7 +343,9 @@ class ObjectStore:
 
         Raises:
             ObjectAlreadyExists: there is an object of that name.
+            InvalidOption: it is no `ObjectStore`, such as a name.
         """
+        _check("bucket", bucket, ObjectStore)
         return await self._add_link(name, ObjectLink(bucket.bucket))
 
     async def _add_link(self, name: str, link: ObjectLink) -> ObjectInfo:
@@ -421,6 +430,20 @@ class ObjectStore:
         """
         config = (await self._js.stream_info(self._stream)).config.evolve(sealed=True)
         return ObjectStoreStatus(await self._js.update_stream(config), self.bucket)
+
+
+def _check(name: str, given: object, kind: type) -> None:
+    if not isinstance(given, kind):
+        raise InvalidOption(name, f"of the type {kind.__name__}, not {given!r}")
+
+
+def _check_meta(meta: ObjectMeta) -> None:
+    """Nothing but texts: other clients can't read the meta of an object that says anything else."""
+    _check("meta", meta, ObjectMeta)
+    _check("description", meta.description or "", str)
+    _check("metadata", meta.metadata or {}, dict)
+    for text in (word for pair in (meta.metadata or {}).items() for word in pair):
+        _check("metadata", text, str)
 
 
 def _described(info: ObjectInfo, meta: ObjectMeta) -> ObjectInfo:

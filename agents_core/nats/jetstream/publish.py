@@ -11,6 +11,7 @@ from agents_core.nats.jetstream.api import read_object
 from agents_core.nats.jetstream.bounds import whole
 from agents_core.nats.jetstream.errors import InvalidAnswer, InvalidOption
 from agents_core.nats.jetstream.header import Header
+from agents_core.timers import check_seconds
 
 _USUAL_ACK = re.compile(rb'\{"stream":"([^"\\]+)", ?"seq":(\d{1,20})\}')
 # Nearly every acknowledgement; reading it as JSON would take ten times as long.
@@ -108,8 +109,9 @@ def ttl(seconds: float | str) -> str:
     if isinstance(seconds, str):
         return seconds
     try:
+        check_seconds(seconds)
         whole = int(seconds)
-    except (OverflowError, TypeError, ValueError):
+    except (OverflowError, ValueError):
         raise InvalidOption("msg_ttl", f"it can't be {seconds!r}; 'never' is for ever") from None
     return str(whole) if seconds == whole else f"{seconds:f}s"
 

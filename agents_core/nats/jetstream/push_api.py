@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agents_core.bus import PENDING_BYTES_LIMIT
 from agents_core.ids import unique
+from agents_core.nats.callbacks import check_callback
 from agents_core.nats.jetstream.api import check_name
 from agents_core.nats.jetstream.consumer import ConsumerConfig, ConsumerInfo, DeliverPolicy
 from agents_core.nats.jetstream.consumer_api import ConsumerAPI, check_filters
@@ -16,6 +17,7 @@ from agents_core.nats.jetstream.errors import (
     InvalidOption,
 )
 from agents_core.nats.jetstream.push import PUSH_MSGS_LIMIT, PushSubscription
+from agents_core.nats.jetstream.record import check_config
 from agents_core.nats.jetstream.stream_api import StreamAPI
 from agents_core.nats.options import NotifyError
 
@@ -84,9 +86,13 @@ class PushAPI(StreamAPI, ConsumerAPI):
             StreamNotFound: no stream has this subject.
             ConsumerMismatch: the consumer exists, and is another than was asked for.
             ConsumerBound: somebody is subscribed to it, and it has no group.
-            InvalidOption: arguments that contradict one another.
+            InvalidOption: arguments that contradict one another, or no configuration.
+            Unsupported: the callback can't be called.
             BadRequest: the server refuses the configuration.
         """
+        check_config(config, ConsumerConfig)
+        if cb is not None:
+            check_callback(cb)  # before there is a consumer that nobody would read by it
         if stream is None:
             stream = await self.find_stream_name_by_subject(subject)
         wanted = config or ConsumerConfig()
@@ -143,6 +149,7 @@ class PushAPI(StreamAPI, ConsumerAPI):
             ConsumerMismatch: it is pulled from.
             ConsumerBound: the server was asked, and somebody is subscribed to it.
         """
+        check_config(config, ConsumerConfig)
         if config is None:
             info = await self.consumer_info(stream, consumer)
             config = _checked(info, info.config).config

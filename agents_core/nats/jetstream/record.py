@@ -165,7 +165,7 @@ class Record:
     def _written(self, name: str, value: object) -> object:
         try:
             return self.KINDS.get(name, _PLAIN).write(value)
-        except (AttributeError, TypeError, ValueError, OverflowError):
+        except (AttributeError, TypeError, ValueError):
             raise InvalidOption(name, f"it can't be {value!r}") from None
 
     def evolve(self, **params: Any) -> Self:

@@ -7,6 +7,7 @@ from datetime import datetime
 from agents_core.nats.jetstream.header import Header
 from agents_core.nats.jetstream.publish import ttl
 from agents_core.nats.jetstream.timestamp import from_datetime
+from agents_core.timers import check_seconds
 
 
 def schedule(
@@ -33,6 +34,9 @@ def schedule(
         msg_ttl: seconds to keep what was published; the stream needs `allow_msg_ttl`.
         time_zone: of a crontab, such as `Europe/Amsterdam` (server 2.14); UTC by default.
         rollup: what is published replaces what `target` has (server 2.14).
+
+    Raises:
+        ValueError: when is none of these.
     """
     headers: dict[str, str] = {Header.SCHEDULE: _when(when), Header.SCHEDULE_TARGET: target}
     if source is not None:
@@ -51,4 +55,5 @@ def _when(when: datetime | float | str) -> str:
         return when
     if isinstance(when, datetime):
         return f"@at {from_datetime(when)}"
+    check_seconds(when, "when")  # a date would be formatted, too
     return f"@every {f'{when:f}'.rstrip('0').rstrip('.')}s"

@@ -45,8 +45,11 @@ def from_datetime(moment: datetime) -> str:
     """As RFC 3339 in UTC; a moment without a zone is UTC.
 
     Raises:
+        TypeError: it is no moment, such as a number of seconds.
         ValueError: in UTC it is not in the years 1 to 9999.
     """
+    if not isinstance(moment, datetime):
+        raise TypeError(f"a moment is a datetime, not {moment!r}")
     try:
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError as error:

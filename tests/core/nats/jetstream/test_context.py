@@ -123,6 +123,8 @@ async def test_a_name_is_no_configuration() -> None:
             js.update_stream(wrong),
             js.add_consumer("s", wrong),
             js.pull_subscribe("a", stream="s", config=wrong),
+            js.subscribe("a", stream="s", config=wrong),
+            js.subscribe_bind("s", wrong, "c"),
             js.create_key_value(wrong),
             js.update_key_value(wrong),
             js.create_object_store("b", wrong),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from agents_core.nats.jetstream import (
@@ -105,6 +107,17 @@ def test_sources_become_keys_of_this_bucket() -> None:
         StreamSource("EVENTS", subject_transforms=own),
     ]
     assert config.evolve(sources=stream.sources).stream_config() == stream
+
+
+@pytest.mark.parametrize("wrong", [{"mirror": "a"}, {"sources": ["a"]}, {"sources": "a"}])
+def test_a_name_is_no_source(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidOption, match="of StreamSource, not 'a'"):
+        KeyValueConfig(bucket="b", **wrong).stream_config()
+
+
+def test_a_time_to_live_is_a_number_of_seconds() -> None:
+    with pytest.raises(ValueError, match="ttl: '1h' is not a number of seconds"):
+        KeyValueConfig(bucket="b", ttl="1h")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("history", [0, -1, 65])

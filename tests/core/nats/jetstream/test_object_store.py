@@ -6,6 +6,7 @@ import asyncio
 import io
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -96,11 +97,43 @@ async def test_a_chunk_has_a_size() -> None:
         info = await store.put("a", bytes(limit + 1), large)
         assert (info.chunks, info.options) == (2, ObjectMetaOptions(max_chunk_size=limit))
         assert large.options == ObjectMetaOptions(max_chunk_size=10 * limit)
-        for size in (0, -1):
+        sizes: list[Any] = [0, -1, 1.5, "1000"]
+        for size in sizes:
             with pytest.raises(InvalidOption):
                 await store.put(
                     "a", b"", ObjectMeta(options=ObjectMetaOptions(max_chunk_size=size))
                 )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "about it",
+        {"description": "d"},
+        ObjectMeta(description=5),  # type: ignore[arg-type]
+        ObjectMeta(metadata=["a"]),  # type: ignore[arg-type]
+        ObjectMeta(metadata={"version": 1}),  # type: ignore[dict-item]
+        ObjectMeta(metadata={1: "version"}),  # type: ignore[dict-item]
+    ],
+)
+async def test_what_others_could_not_read_is_not_stored(wrong: Any) -> None:
+    async with bucket() as (store, _):
+        before = await store.put("a", b"x")
+        for call in (store.put("a", b"y", wrong), store.update_meta("a", wrong)):
+            with pytest.raises(InvalidOption, match=r"of the type \w+, not "):
+                await call
+        assert (await store.get_info("a")).nuid == before.nuid
+        options: Any = {"max_chunk_size": 5}
+        with pytest.raises(InvalidOption, match="options: of the type ObjectMetaOptions"):
+            await store.put("a", b"y", ObjectMeta(options=options))
+
+
+async def test_a_link_leads_to_no_name() -> None:
+    async with bucket() as (store, _):
+        name: Any = "a"
+        for call in (store.add_link("b", name), store.add_bucket_link("b", name)):
+            with pytest.raises(InvalidOption, match=r"of the type Object\w+, not 'a'"):
+                await call
 
 
 async def test_the_name_may_be_that_of_the_meta() -> None:

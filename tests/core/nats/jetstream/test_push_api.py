@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agents_core.errors import Unsupported
 from agents_core.nats.jetstream import ConsumerConfig, DeliverPolicy, PushSubscription
 from agents_core.nats.jetstream.errors import (
     ConsumerBound,
@@ -197,6 +198,14 @@ async def test_no_such_stream() -> None:
         server.answers["STREAM.NAMES"] = {"streams": None, "total": 0}
         with pytest.raises(StreamNotFound):
             await js.subscribe("a")
+
+
+async def test_nothing_is_made_for_a_callback_that_cannot_be_called() -> None:
+    async with jetstream() as (js, server):
+        wrong: Any = "handle"
+        with pytest.raises(Unsupported, match="as a callback"):
+            await js.subscribe("a", cb=wrong, durable="d", stream="s")
+        assert await server.none("CONSUMER")
 
 
 async def test_binding_asks_nobody_if_it_knows() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,12 @@ from agents_core.nats.jetstream import schedule
 )
 def test_when(when: datetime | float | str, said: str) -> None:
     assert schedule(when, "a") == {"Nats-Schedule": said, "Nats-Schedule-Target": "a"}
+
+
+@pytest.mark.parametrize("when", [date(2026, 1, 2), timedelta(seconds=5), None, float("nan")])
+def test_what_is_no_moment(when: Any) -> None:
+    with pytest.raises(ValueError, match=r"when: .* is not a number of seconds"):
+        schedule(when, "a")
 
 
 def test_everything_else() -> None:

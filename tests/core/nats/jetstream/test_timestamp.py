@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -38,6 +39,12 @@ ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(mi
 @given(st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=ZONES))
 def test_there_and_back(moment: datetime) -> None:
     assert to_datetime(parse_ns(from_datetime(moment))) == moment.astimezone(UTC)
+
+
+@pytest.mark.parametrize("wrong", [30, None, date(2026, 1, 2)])
+def test_what_is_no_moment(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="a moment is a datetime, not"):
+        from_datetime(wrong)
 
 
 def test_a_moment_without_a_zone_is_utc() -> None:
