@@ -85,12 +85,6 @@ def test_the_headers_of_a_message_are_stored_with_all_their_values() -> None:
     assert publish_headers(came, "s", None, {}) == {"T": ["1", "2"], "Nats-Expected-Stream": "s"}
 
 
-@pytest.mark.parametrize("wrong", [timedelta(seconds=5), float("nan")])
-def test_a_time_to_live_is_a_number_of_seconds(wrong: Any) -> None:
-    with pytest.raises(ValueError, match=r"msg_ttl: .* is not a number of seconds"):
-        ttl(wrong)
-
-
 def test_times_to_live() -> None:
     assert [ttl(value) for value in (5, 5.0, 1.5, "never", "1h")] == [
         "5",
