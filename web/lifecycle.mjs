@@ -1,7 +1,9 @@
 // What happens to a page whose agents run in a worker: it is told to them, and the page holds the
 // Web Locks that keep it awake and that keep its name its own.
 
-const GOODBYE_MS = 100; // nobody looks at the page then
+// What the worker has to say good-bye in. Nobody looks at a page that is frozen; of one that is left
+// the next one waits.
+const GOODBYE_MS = { freeze: 500, pagehide: 100 };
 const HINTS = ["online", "offline"];
 
 export class Lifecycle {
@@ -67,7 +69,7 @@ export class Lifecycle {
     if (!this.#begun || this.#left) return;
     this.#tell(event);
     this.#left = event;
-    const end = performance.now() + GOODBYE_MS;
+    const end = performance.now() + GOODBYE_MS[event];
     while (performance.now() < end);
   }
 

@@ -87,6 +87,18 @@ async def test_what_was_being_stored_at_a_kill_does_not_replace_the_next_instanc
         assert await adder.state(Get("total")) == 5
 
 
+async def test_what_one_agent_is_storing_goes_on_when_another_is_killed() -> None:
+    async with FakeKit.made() as kit:
+        slow = Slow()
+        adder, other = await kit.spawn(Adder, state=slow), await kit.spawn(Adder)
+        asking = asyncio.create_task(adder.ask(Increase(1)))
+        await until(lambda: slow.writes)
+        await other.kill()
+        await kit.event("restarted", other)
+        slow.may.set()
+        assert await asking == 1
+
+
 async def test_a_backend_s_own_error_is_the_agent_s() -> None:
     async with FakeKit.made() as kit:
         with pytest.raises(RemoteError, match="it broke"):

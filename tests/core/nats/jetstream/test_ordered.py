@@ -225,6 +225,13 @@ async def test_a_consumer_is_renewed_on_request() -> None:
         assert not it.errors
 
 
+async def test_whoever_stops_it_when_told_of_trouble_has_it_stopped() -> None:
+    async with reader() as it:
+        it.messages._error_cb = lambda _: it.messages.stop()
+        it.server.say(await it.server.pull(), 409, "Consumer Deleted")
+        assert await it.server.none("CONSUMER.CREATE")
+
+
 async def test_one_that_is_stopped_is_not_renewed() -> None:
     async with reader() as it:
         await it.server.pull()
