@@ -26,8 +26,8 @@ def check_subject(subject: str, *, wildcards: bool = False) -> None:
         wildcards: whether `*` and a final `>` may be tokens; True for subscriptions.
 
     Raises:
-        InvalidSubject: it is no text, empty, too long, has an empty token, white space or a control
-            character, or a wildcard where none may be.
+        InvalidSubject: it is no text, empty, too long, has an empty token, white space, a control
+            character or half a surrogate pair, or a wildcard where none may be.
     """
     _check_text(subject)
     if _PLAIN.fullmatch(subject) and len(subject) <= SUBJECT_BYTES_MAX:
@@ -53,7 +53,8 @@ def check_word(word: str) -> None:
     """Check only what would break a control line, as for the name of a queue group.
 
     Raises:
-        InvalidSubject: it is no text, empty, too long, or has white space or a control character.
+        InvalidSubject: it is no text, empty, too long, or has white space, a control character or
+            half a surrogate pair.
     """
     _check_text(word)
     if reason := _word_fault(word):
@@ -68,7 +69,11 @@ def _check_text(word: object) -> None:
 def _word_fault(word: str) -> str:
     if not word:
         return "it is empty"
-    if len(word.encode("utf-8", "surrogateescape")) > SUBJECT_BYTES_MAX:
+    try:
+        size = len(word.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        return "it has half a surrogate pair"
+    if size > SUBJECT_BYTES_MAX:
         return f"it is longer than {SUBJECT_BYTES_MAX} bytes"
     if _FORBIDDEN.search(word):
         return "it has white space or a control character"

@@ -10,7 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from operator import length_hint
+from operator import index, length_hint
 from typing import Self, cast, get_args
 
 from agents_core.bus import (
@@ -109,7 +109,7 @@ class Subscription:
         self.subject = subject
         self.queue = queue
         self.sid = sid
-        self.max_msgs = max(0, max_msgs)
+        self.max_msgs = max(0, index(max_msgs))  # of a part of one there would be no end
         self._arrived = 0  # of which `_rest` is about to be taken
         self._rest: Iterator[Msg] = iter(())
         self.registered = 0  # how many had been received when the server began to count
@@ -324,7 +324,7 @@ class Subscription:
         """End now, or when `limit` messages have arrived since the subscription began."""
         if self._ended:
             return
-        if limit > self.received:
+        if index(limit) > self.received:
             self.max_msgs = limit
             self._ends = True
             self._on_unsub(self, limit)

@@ -12,8 +12,8 @@ from agents_core import Node
 from agents_core.errors import InvalidMessage
 
 LEAVE_S = 0.05
-"""Seconds that agents have for `on_suspend` when the tab is left or frozen: half of what a page waits
-at least then. The rest is for the good-bye, which must not wait for a handler."""
+"""Seconds that agents have for `on_suspend` when the tab is left or frozen: at most half of what
+the page waits then. The rest is for the good-bye, which must not wait for a handler."""
 
 PULSE_S = 1.0
 """Seconds between two looks at the clock."""

@@ -19,7 +19,7 @@ def test_good_subjects(subject: str) -> None:
 
 @pytest.mark.parametrize(
     "subject",
-    ["", ".", "a.", ".a", "a..b", "a b", "a\tb", "a\r\nb", "a\x00", "*", "a.*", ">", "a" * 2033],
+    ["", ".", "a.", ".a", "a..b", "a b", "a\r\nb", "a\x00", "*", "a.*", ">", "a" * 2033, "\ud800"],
 )
 def test_subjects_that_can_not_be_published_to(subject: str) -> None:
     with pytest.raises(InvalidSubject):
@@ -45,7 +45,7 @@ def test_wildcards_may_be_subscribed_to() -> None:
 def test_queue_groups() -> None:
     check_word("workers")
     check_word("é" * (SUBJECT_BYTES_MAX // 2))
-    for queue in ("", "a b", "a\n", "é" * (SUBJECT_BYTES_MAX // 2 + 1)):
+    for queue in ("", "a b", "a\n", "\ud800", "é" * (SUBJECT_BYTES_MAX // 2 + 1)):
         with pytest.raises(InvalidSubject):
             check_word(queue)
 

@@ -334,6 +334,14 @@ async def test_the_end_after_so_many_messages() -> None:
     assert [msg.data async for msg in source.subscription] == [b"1", b"2"]
 
 
+async def test_a_limit_is_a_whole_number() -> None:
+    with pytest.raises(TypeError, match="float"):
+        Source(max_msgs=2.5)  # type: ignore[arg-type]
+    source = Source()
+    with pytest.raises(TypeError, match="float"):
+        await source.subscription.unsubscribe(2.5)  # type: ignore[arg-type]
+
+
 async def test_unsubscribe() -> None:
     source = Source()
     source.deliver(b"1")
