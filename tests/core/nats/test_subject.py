@@ -19,7 +19,22 @@ def test_good_subjects(subject: str) -> None:
 
 @pytest.mark.parametrize(
     "subject",
-    ["", ".", "a.", ".a", "a..b", "a b", "a\r\nb", "a\x00", "*", "a.*", ">", "a" * 2033, "\ud800"],
+    [
+        "",
+        ".",
+        "a.",
+        ".a",
+        "a..b",
+        "a b",
+        "a\tb",
+        "a\r\nb",
+        "a\x00",
+        "*",
+        "a.*",
+        ">",
+        "a" * 2033,
+        "\ud800",
+    ],
 )
 def test_subjects_that_can_not_be_published_to(subject: str) -> None:
     with pytest.raises(InvalidSubject):
