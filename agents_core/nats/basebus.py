@@ -52,8 +52,9 @@ class BaseBus(Bus):
         self._timers = Timers()
         if isinstance(inbox_prefix, bytes):
             inbox_prefix = inbox_prefix.decode("utf-8", "surrogateescape")
-        check_subject(inbox_prefix)
+        check_subject(inbox_prefix)  # what is no text would become one
         self._inbox = f"{inbox_prefix}.{unique()}"
+        check_subject(self._inbox)
         self._requests = Requests(self, self._inbox, self._timers, self._listen)
         self._refusals: Listeners[[ServerError, str]] = Listeners()
         self._draining: asyncio.Task[None] | None = None

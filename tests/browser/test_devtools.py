@@ -143,13 +143,9 @@ def test_logs_reach_the_console_with_level_and_agent_and_tracebacks_in_one_piece
     assert all("ZeroDivisionError" not in m.text for m in messages if m.text == caught[-1])
 
 
-def test_a_record_that_is_wrong_is_a_complaint_and_no_crash(blank: Page) -> None:
-    complaints: list[str] = []
-
-    def take(message: ConsoleMessage) -> None:
-        complaints.append(message.text)
-
-    blank.on("console", take)
+def test_a_record_that_is_wrong_is_a_complaint_and_no_crash(
+    blank: Page, complaints: list[str]
+) -> None:
     answer = run(
         blank,
         """

@@ -110,10 +110,10 @@ def ttl(seconds: float | str) -> str:
         return seconds
     try:
         check_seconds(seconds)
-        whole = int(seconds)
+        count = int(seconds)
     except (OverflowError, ValueError):
         raise InvalidOption("msg_ttl", f"it can't be {seconds!r}; 'never' is for ever") from None
-    return str(whole) if seconds == whole else f"{seconds:f}s"
+    return str(count) if seconds == count else f"{seconds:f}s"
 
 
 @dataclass(slots=True)

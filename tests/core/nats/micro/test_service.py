@@ -198,12 +198,18 @@ async def test_an_endpoint_that_comes_while_it_stops_is_ended_too() -> None:
     await bus.close()
 
 
-async def test_a_start_that_is_given_up_leaves_nothing_behind_and_can_be_made_again() -> None:
-    bus = Slow()
+async def half_started(bus: Slow) -> tuple[Service, asyncio.Task[None]]:
+    """A service that is being started, some of whose subscriptions are there."""
     made = Service(bus, name="math", version="1.0.0")
     starting = asyncio.create_task(made.start())
     for _ in range(4):
         await asyncio.sleep(0)
+    return made, starting
+
+
+async def test_a_start_that_is_given_up_leaves_nothing_behind_and_can_be_made_again() -> None:
+    bus = Slow()
+    made, starting = await half_started(bus)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
@@ -223,10 +229,7 @@ async def test_two_starts_at_once_answer_once() -> None:
 
 async def test_a_service_that_is_stopped_while_it_starts_is_not_found() -> None:
     bus = Slow()
-    made = Service(bus, name="math", version="1.0.0")
-    starting = asyncio.create_task(made.start())
-    for _ in range(4):
-        await asyncio.sleep(0)
+    made, starting = await half_started(bus)
     await made.stop()
     await starting
     assert await micro.stats(bus) == []
