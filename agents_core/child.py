@@ -64,7 +64,8 @@ class Child:
         if not isinstance(self.kwargs, Mapping):
             raise InvalidSpec(f"kwargs is a dict, not {self.kwargs!r}")
         _one_of("restart", self.restart, Restart)
-        if not (isinstance(self.state, str) or hasattr(self.state, "retrieve")):
+        made = hasattr(self.state, "retrieve") and not isinstance(self.state, type)
+        if not (isinstance(self.state, str) or made):
             raise InvalidSpec(f"state is a text or a backend, not {self.state!r}")
         at_least("mailbox", self.mailbox, 1)
         at_least("shutdown", self.shutdown, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from agents_core.errors import Unsupported
 from agents_core.message import Message
 
 if TYPE_CHECKING:
@@ -85,7 +86,14 @@ class Context:
         """Call a function once, between two messages, unless the agent ends before.
 
         What it raises is a crash, as in a handler.
+
+        Raises:
+            Unsupported: it can't be called, as a coroutine can't.
+            ValueError: the seconds are no number.
         """
+        if not callable(call):
+            kind = type(call).__name__
+            raise Unsupported(f"{kind} as a call for later", "give a function, plain or async")
         if self._ended:
             return self.node.timers.after(seconds, lambda: None)
         return self._cell.after(seconds, call)

@@ -62,15 +62,19 @@ class Host:
     packages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.name:
+        if self.name != "":
             agent_id(self.name)
         if self.name in {INLINE, WORKER}:
             raise InvalidSpec(f"a host can't be called {self.name!r}")
         at_least("agents of a host", self.agents, 1)
         at_least("mailbox of a host", self.mailbox, 1)
         at_least("heap of a host", self.heap, HEAP_BYTES_MIN)
+        if not isinstance(self.heap, int):  # a process's bound can't be a float
+            raise InvalidSpec(f"heap of a host is a whole number of bytes, not {self.heap!r}")
         at_least("answer of a host", self.answer, ANSWER_S_MIN)
         more_than("start of a host", self.start, 0)
+        _texts("environment", self.environment)
+        _texts("packages", self.packages)
 
     @classmethod
     def of(cls, where: str | Host) -> Host | None:
@@ -79,9 +83,17 @@ class Host:
             return where
         if where == INLINE:
             return None
+        if where is None or where == "":  # a host of its own has no name, but is asked for by one
+            raise InvalidSpec(f"host is {INLINE}, {WORKER}, a name or a Host, not {where!r}")
         return cls() if where == WORKER else cls(where)
 
     @property
     def wall(self) -> int:
         """Bytes beyond which nothing can be allocated: what is between is for noticing it."""
         return self.heap + self.heap // 4
+
+
+def _texts(name: str, values: tuple[str, ...]) -> None:
+    """Refuse a text in place of several: it would be taken letter by letter."""
+    if not isinstance(values, tuple | list) or not all(isinstance(v, str) for v in values):
+        raise InvalidSpec(f"{name} of a host is a tuple of texts, not {values!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from agents_core.errors import InvalidHeader
@@ -81,29 +81,39 @@ def with_all_values(headers: HeadersLike | None) -> dict[str, str | Sequence[str
     """A copy in which each name has all its values: as a mapping, `Headers` gives the first ones.
 
     So the headers of a message can be sent on as they came.
+
+    Raises:
+        InvalidHeader: they are no mapping.
     """
     if type(headers) is Headers:
         return {name: headers.get_all(name) for name in headers}
-    return dict(headers or {})
+    return dict(_items(headers)) if headers else {}
 
 
 def encode_headers(headers: HeadersLike) -> bytes:
     """The block to send, `NATS/1.0` line and final empty line included.
 
     Raises:
-        InvalidHeader: a name is empty or not printable ASCII without a colon, or a value is no
-            text, or has CR or LF.
+        InvalidHeader: they are no mapping, a name is empty or not printable ASCII without a colon,
+            or a value is no text, or has CR or LF.
     """
     lines = [VERSION]
     if type(headers) is Headers:
         headers = with_all_values(headers)
-    for name, value in headers.items():
+    for name, value in _items(headers):
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise InvalidHeader(str(name), "a name is printable ASCII without ':'")
         many = not isinstance(value, str) and isinstance(value, Iterable)
         for item in value if many else (value,):
             lines.append(name.encode() + b": " + _encode_value(name, item))
     return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def _items(headers: HeadersLike) -> ItemsView[str, str | Sequence[str]]:
+    try:
+        return headers.items()
+    except AttributeError:
+        raise InvalidHeader(repr(headers), "headers map names to values") from None
 
 
 def _encode_value(name: str, value: object) -> bytes:

@@ -25,6 +25,8 @@ def parse_url(text: str) -> SplitResult:
         Unsupported: the scheme is not one of nats, tls, ws, wss.
         TransportError: it is no URL of a server.
     """
+    if not isinstance(text, str):
+        raise TransportError("servers", f"a URL is a text, not {type(text).__name__}")
     if "://" not in text:
         text = f"nats://{text}"
     try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents_core import AgentConfig, AgentId, Child, Supervisor
+from agents_core import AgentConfig, AgentId, Child, InMemoryBackend, Supervisor
 from agents_core.child import MAILBOX_MAX, SHUTDOWN_S
 from agents_core.errors import InvalidAgentId, InvalidSpec
 from tests.core.sample import Counter
@@ -47,6 +47,9 @@ def test_ids_are_one_token_of_a_subject(name: Any) -> None:
         {"deadline": float("nan")},
         {"state": None},
         {"state": 5},
+        {"state": InMemoryBackend},
+        {"host": None},
+        {"host": ""},
         {"args": "text"},
         {"args": 5},
         {"kwargs": [("a", 1)]},

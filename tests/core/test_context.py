@@ -6,10 +6,13 @@ import asyncio
 import gc
 import logging
 import weakref
+from contextlib import closing
 from typing import Any
 
+import pytest
+
 from agents_core import Agent, AgentRef, Message, connect, on
-from agents_core.errors import AskTimeout
+from agents_core.errors import AskTimeout, RemoteError
 from agents_core.timers import CANCELLED_MAX
 from tests.core.sample import Events, pair, until
 
@@ -46,6 +49,12 @@ class Curious(Agent):
     def crash_later(self) -> None:
         self.ctx.after(3600, lambda: self.seen.append("never"))
         self.ctx.after(0.0, self.fail)
+
+    @on("coroutine later")
+    async def coroutine_later(self) -> None:
+        coroutine: Any = asyncio.sleep(0)
+        with closing(coroutine):
+            self.ctx.after(0.0, coroutine)
 
     def fail(self) -> None:
         raise RuntimeError("later")
@@ -139,6 +148,14 @@ async def test_what_after_calls_may_crash_the_agent_and_its_timers_end_with_it()
         assert crash.reason is not None
         assert crash.reason.message == "later"
         await events.wait("restarted")
+
+
+async def test_what_can_not_be_called_is_refused_and_not_called_later() -> None:
+    async with connect("local://") as node:
+        agent = await node.spawn(Curious, "a", [])
+        with pytest.raises(RemoteError, match=r"Unsupported: .*coroutine as a call for later"):
+            await agent.ask("coroutine later")
+        assert await agent.ask("look") is not None
 
 
 async def test_stop_ends_when_the_handler_is_done() -> None:

@@ -28,7 +28,7 @@ def error_headers(code: str | int, description: str) -> dict[str, str]:
 
     Args:
         code: a whole number, as text or not; what it means is the service's, HTTP's are usual.
-        description: for people; made one line that a header can carry.
+        description: for people; made a text of one line that a header can carry.
 
     Raises:
         InvalidService: the code is no number.
@@ -40,7 +40,7 @@ def error_headers(code: str | int, description: str) -> dict[str, str]:
 
 def one_line(description: str) -> str:
     """A description as a header and JSON can carry it, and not too long."""
-    line = " ".join(description.splitlines())[:DESCRIPTION_CHARS_MAX]
+    line = " ".join(str(description).splitlines())[:DESCRIPTION_CHARS_MAX]
     return line.encode("utf-8", "backslashreplace").decode()
 
 

@@ -64,6 +64,7 @@ class Group:
             InvalidService: a name or queue group that can't be part of a subscription.
         """
         if name:
+            _check_text("group", name)
             _check("group", name, lambda: check_subject(f"{name}.x", wildcards=True))
         return Group(self._service, _join(self._prefix, name), self._queue_of(queue_group))
 
@@ -92,6 +93,7 @@ class Group:
             ConnectionClosed: the bus is closed or draining.
         """
         check_name("endpoint", name)
+        _check_text("subject", subject)
         target = _join(self._prefix, subject or name)
         _check("subject", target, lambda: check_subject(target, wildcards=True))
         queue = self._queue_of(queue_group)
@@ -141,8 +143,11 @@ class Service(Group):
         super().__init__(self, "", QUEUE_GROUP)
         self._queue_group = self._queue_of(queue_group)
         check_name("name", name)
-        if not _SEMVER.fullmatch(version):
-            raise InvalidService("version", version, "a version is SemVer, as 1.0.0")
+        if not (isinstance(version, str) and _SEMVER.fullmatch(version)):
+            raise InvalidService("version", str(version), "a version is SemVer, as 1.0.0")
+        _check_text("description", description)
+        if stats_handler is not None and not callable(stats_handler):
+            raise InvalidService("stats_handler", repr(stats_handler), "give a plain function")
         self.id = unique()
         self.stopped = asyncio.Event()
         self._bus = bus
@@ -315,8 +320,22 @@ def _check(field: str, value: str, check: Callable[[], None]) -> None:
 
 def _texts(metadata: Mapping[str, str] | None) -> dict[str, str]:
     """A copy, as metadata does not change once it is set (ADR-32)."""
+    if not isinstance(metadata, Mapping | None):
+        raise InvalidService("metadata", repr(metadata), "it maps names to values")
     found = dict(metadata or {})
     for key, value in found.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise InvalidService("metadata", str(key), "names and values are strings")
+        _check_text("metadata", key)
+        _check_text("metadata", value)
     return found
+
+
+def _check_text(field: str, value: str) -> None:
+    """Refuse what would make the answer of a service no JSON, so that nobody finds it."""
+    if not isinstance(value, str):
+        raise InvalidService(field, repr(value), "it is no text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidService(field, value, "it has half a surrogate pair") from None

@@ -34,10 +34,22 @@ def test_there_is_room_between_the_ceiling_and_the_wall() -> None:
         {"heap": 1000},
         {"answer": 0},
         {"answer": "1"},
+        {"heap": 1e9},
+        {"environment": "HOME"},
+        {"environment": [5]},
+        {"packages": "numpy"},
+        {"packages": None},
     ],
 )
 def test_wrong_hosts(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidSpec):
         Host(**wrong)
-    with pytest.raises(InvalidAgentId):
-        Host("no token")
+    for name in ("no token", None):
+        with pytest.raises(InvalidAgentId):
+            Host(name)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("where", ["", None])
+def test_no_place_at_all_is_refused(where: Any) -> None:
+    with pytest.raises(InvalidSpec, match="host is inline, worker, a name or a Host"):
+        Host.of(where)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agents_core.errors import InvalidHeader
-from agents_core.nats.headers import Headers, encode_headers, parse_headers, parse_status
+from agents_core.nats.headers import (
+    Headers,
+    encode_headers,
+    parse_headers,
+    parse_status,
+    with_all_values,
+)
 
 NAME = st.text(
     st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=":"), min_size=1
@@ -68,6 +76,13 @@ def test_status_lines(raw: bytes, expected: tuple[int, str]) -> None:
 def test_what_would_break_the_block_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(InvalidHeader):
         encode_headers(headers)
+
+
+@pytest.mark.parametrize("headers", ["text", 5, [("a", "b")]])
+def test_headers_that_are_no_mapping_are_refused(headers: Any) -> None:
+    for take in (encode_headers, with_all_values):
+        with pytest.raises(InvalidHeader, match="headers map names to values"):
+            take(headers)
 
 
 @pytest.mark.parametrize("value", [1, None, b"x", 1.5])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,12 @@ def test_credentials_are_in_no_public_url() -> None:
     assert credentials(parse_url("token@host")) == {"auth_token": "token"}
     assert credentials(parse_url("u:@host")) == {"user": "u", "pass": ""}
     assert credentials(parse_url("host")) == {}
+
+
+@pytest.mark.parametrize("url", [None, 5, b"nats://u:secret@host"])
+def test_a_url_that_is_no_text(url: Any) -> None:
+    with pytest.raises(TransportError, match=r"^servers: a URL is a text, not \w+$"):
+        pool(url)
 
 
 def test_no_server_at_all() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from agents_core import LocalBus
@@ -45,6 +47,14 @@ async def test_a_request_is_read_and_answered() -> None:
         None,
         [],
     )
+
+
+async def test_an_exception_describes_an_error_by_its_text() -> None:
+    error: Any = KeyError("x")
+    msg, errors = await answered(lambda request: request.respond_error(500, error))
+    assert msg.headers["Nats-Service-Error"] == "'x'"
+    assert [e.description for e in errors] == ["'x'"]
+    assert error_headers(500, error)["Nats-Service-Error"] == "'x'"
 
 
 async def test_an_error_is_an_answer_with_two_headers() -> None:

@@ -339,8 +339,10 @@ async def test_stopping_while_the_connection_is_down() -> None:
         assert made.stopped.is_set()
 
 
-@pytest.mark.parametrize("version", ["", "1", "1.0", "v1.0.0", "01.0.0", "1.0.0-", "1.0.0-01"])
-async def test_a_version_is_semver(version: str) -> None:
+@pytest.mark.parametrize(
+    "version", ["", "1", "1.0", "v1.0.0", "01.0.0", "1.0.0-", "1.0.0-01", None, 1.0]
+)
+async def test_a_version_is_semver(version: Any) -> None:
     with pytest.raises(InvalidService, match="SemVer"):
         Service(LocalBus(), name="a", version=version)
     for good in ("0.0.0", "1.20.300", "1.0.0-alpha.1", "1.0.0-0a.x-y+build.01", "1.0.0+a"):
@@ -358,10 +360,12 @@ async def test_a_name_is_one_token(name: Any) -> None:
 
 async def test_what_can_not_be_subscribed_to_is_refused() -> None:
     made = Service(LocalBus(), name="a", version="1.0.0")
-    for subject in ("a b", "a..b", "a.>.b", ".a"):
+    subject: Any
+    for subject in ("a b", "a..b", "a.>.b", ".a", 5, "\ud800"):
         with pytest.raises(InvalidService):
             await made.add_endpoint(name="e", handler=echo, subject=subject)
-    for group in ("a b", "a..b", ">", "a.>", "a."):
+    group: Any
+    for group in ("a b", "a..b", ">", "a.>", "a.", 5, "\ud800"):
         with pytest.raises(InvalidService):
             made.add_group(name=group)
     with pytest.raises(InvalidService):
@@ -371,6 +375,13 @@ async def test_what_can_not_be_subscribed_to_is_refused() -> None:
     with pytest.raises(InvalidService):
         Service(LocalBus(), name="a", version="1.0.0", queue_group="b c")
     metadata: Any
-    for metadata in ({"a": 1}, {1: "a"}):
+    for metadata in ({"a": 1}, {1: "a"}, {"a": "\ud800"}, {"\ud800": "a"}, "ab", 5):
         with pytest.raises(InvalidService):
             Service(LocalBus(), name="a", version="1.0.0", metadata=metadata)
+    description: Any
+    for description in (5, b"x", None, "\ud800"):  # the answer to INFO would be no JSON
+        with pytest.raises(InvalidService):
+            Service(LocalBus(), name="a", version="1.0.0", description=description)
+    handler: Any = "stats"
+    with pytest.raises(InvalidService, match="give a plain function"):
+        Service(LocalBus(), name="a", version="1.0.0", stats_handler=handler)
