@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from statistics import median
 
 from agents_browser import eventloop
 from agents_core import Node, nats
@@ -12,12 +11,16 @@ from benchmarks.peer import OwnPeer
 
 
 def settings(scale: float) -> str:
-    """The counts for the measures in JavaScript."""
-    sizes = [
-        {"name": name, "size": size, "count": int(suite.COUNTS[name] * scale)}
+    """The names of all measures, their turns, and the counts for those in JavaScript."""
+    scale /= suite.TURNS
+    sizes = {
+        f"publish and receive {name}, per s": [size, int(suite.COUNTS[name] * scale)]
         for name, size in suite.SIZES.items()
-    ]
-    return json.dumps({"sizes": sizes, "roundTrips": int(suite.ROUND_TRIPS * scale)})
+    }
+    round_trips = {"one message there and back, µs": int(suite.ROUND_TRIPS * scale)}
+    names = [*suite.MEASURES]
+    counts = {"sizes": sizes, "roundTrips": round_trips}
+    return json.dumps({"names": names, "turns": suite.TURNS, **counts})
 
 
 async def of_loops(runs: int, scale: float) -> str:
@@ -26,13 +29,14 @@ async def of_loops(runs: int, scale: float) -> str:
     return json.dumps(await loops.of_both(install, uninstall, runs, scale))
 
 
-async def of_own(url: str, scale: float) -> str:
-    """One run of our client."""
-    found: suite.Results = {}
-    peer = OwnPeer("own", await nats.connect(url))
-    await suite.of_peer(peer, scale, found)
-    await peer.close()
-    return json.dumps({what: median(values) for what, values in found["own"].items()})
+async def own(url: str) -> OwnPeer:
+    """Our client."""
+    return OwnPeer("own", await nats.connect(url))
+
+
+async def measure(peer: OwnPeer, what: str, scale: float) -> float:
+    """One figure of it."""
+    return await suite.MEASURES[what](peer, scale / suite.TURNS)
 
 
 async def of_agents(url: str, runs: int, scale: float) -> str:

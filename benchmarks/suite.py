@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from statistics import median
 
 from agents_core import Node, connect
 from agents_core.ids import unique
@@ -13,6 +15,9 @@ SIZES = {"16 B": 16, "128 B": 128, "4 KiB": 4096}
 COUNTS = {"16 B": 300_000, "128 B": 200_000, "4 KiB": 10_000}
 ROUND_TRIPS = 1_000
 REQUESTS = 10_000
+TURNS = 5
+"""Parts of a measure, of which a run's figure is the median."""
+
 TELLS = 20_000
 ASKS = 500
 
@@ -23,36 +28,64 @@ Results = dict[str, Figures]
 """Figures by who or where it was."""
 
 
+Measure = Callable[[Peer, float], Awaitable[float]]
+"""Takes one figure of a client; the number is the scale of the counts."""
+
+
 def note(results: Results, who: str, what: str, value: float) -> None:
     """Add one value."""
     results.setdefault(who, {}).setdefault(what, []).append(value)
 
 
-async def of_peer(peer: Peer, scale: float, results: Results) -> None:
-    """One run of one client: what every client is measured by."""
-    for name, size in SIZES.items():
-        rate = await measures.publish_receive(peer, size, int(COUNTS[name] * scale))
-        note(results, peer.name, f"publish and receive {name}, per s", rate)
-    seconds = await measures.there_and_back(peer, int(ROUND_TRIPS * scale))
-    note(results, peer.name, "one message there and back, µs", seconds * 1e6)
-    seconds = await measures.request_reply(peer, int(ROUND_TRIPS * scale))
-    note(results, peer.name, "request and reply, µs", seconds * 1e6)
-    rate = await measures.requests_in_flight(peer, int(REQUESTS * scale))
-    note(results, peer.name, f"requests, {measures.IN_FLIGHT} in flight, per s", rate)
+def _throughput(name: str) -> Measure:
+    async def measure(peer: Peer, scale: float) -> float:
+        return await measures.publish_receive(peer, SIZES[name], int(COUNTS[name] * scale))
+
+    return measure
+
+
+async def _there_and_back(peer: Peer, scale: float) -> float:
+    return 1e6 * await measures.there_and_back(peer, int(ROUND_TRIPS * scale))
+
+
+async def _request_reply(peer: Peer, scale: float) -> float:
+    return 1e6 * await measures.request_reply(peer, int(ROUND_TRIPS * scale))
+
+
+async def _in_flight(peer: Peer, scale: float) -> float:
+    return await measures.requests_in_flight(peer, int(REQUESTS * scale))
+
+
+MEASURES: dict[str, Measure] = {
+    **{f"publish and receive {name}, per s": _throughput(name) for name in SIZES},
+    "one message there and back, µs": _there_and_back,
+    "request and reply, µs": _request_reply,
+    f"requests, {measures.IN_FLIGHT} in flight, per s": _in_flight,
+}
+"""What every client is measured by."""
 
 
 async def of_peers(
     makers: Sequence[Callable[[], Awaitable[Peer]]], runs: int, scale: float
 ) -> Results:
-    """All runs of some clients, in turns: whatever slows the machine down slows all of them."""
+    """All runs of some clients, which take turns at each measure.
+
+    What slows the machine down for a second slows all of them down.
+    """
     results: Results = {}
     for _ in range(runs):
-        for make in makers:
-            peer = await make()
-            try:
-                await of_peer(peer, scale, results)
-            finally:
-                await peer.close()
+        async with AsyncExitStack() as stack:
+            peers = []
+            for make in makers:
+                peers.append(peer := await make())
+                stack.push_async_callback(peer.close)
+            for what, measure in MEASURES.items():
+                values: Figures = {peer.name: [] for peer in peers}
+                for _ in range(TURNS):
+                    for peer in peers:
+                        values[peer.name].append(await measure(peer, scale / TURNS))
+                for who, found in values.items():
+                    note(results, who, what, median(found))
     return results
 
 

@@ -39,9 +39,14 @@ class Target:
     wanted: float
 
     def ratio(self, results: Results) -> float | None:
-        """The ratio of the medians, or None if one of them was not measured."""
+        """The median of the runs' ratios, or None if one of the two was not measured.
+
+        Of each run, as a machine that others use is a faster one in some of them.
+        """
         ours, theirs = (results.get(who, {}).get(self.what) for who in (self.ours, self.theirs))
-        return median(ours) / median(theirs) if ours and theirs else None
+        if not ours or not theirs:
+            return None
+        return median(our / their for our, their in zip(ours, theirs, strict=True))
 
     def reached(self, ratio: float) -> bool:
         """Whether that is good enough."""

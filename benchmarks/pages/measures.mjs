@@ -25,7 +25,7 @@ class Counter {
 // As long as those of `measures.py`: 22 characters.
 const unique = () => crypto.randomUUID().replaceAll("-", "").slice(0, 22);
 
-const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
+export const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
 export async function publishReceive(peer, size, count) {
   const subject = unique();

@@ -15,12 +15,15 @@ from agents_server.nats_server import NatsServer
 from tests.app_fixture import StartApp
 from tests.browser import jupyterlite
 from tests.browser.beside import run_beside
-from tests.browser.page import BOOT_MS, wait_until
+from tests.browser.page import wait_until
 from tests.browser.test_examples import static
 from tests.browser.test_page import flags
 
 NOTEBOOK = jupyterlite.EXAMPLE / "agents.ipynb"
 NOT_RUN, RUNNING = "[ ]:", "[*]:"
+KERNEL_MS = 120_000
+"""For its Python, which installs IPython each time: 20 seconds, where nothing else is at work."""
+
 TALL = {"width": 1000, "height": 4000}
 """Cells out of sight are not in the page."""
 
@@ -55,7 +58,7 @@ def run_all(page: Page, site: str) -> None:
     """Open the notebook and run all its cells, as a user does."""
     page.set_viewport_size(TALL)
     page.goto(f"{site}/notebooks/index.html?path={NOTEBOOK.name}")
-    page.locator(".jp-CodeCell").first.wait_for(timeout=BOOT_MS)
+    page.locator(".jp-CodeCell").first.wait_for(timeout=KERNEL_MS)
     for item in ("Run", "Run All Cells"):
         page.get_by_role("menuitem", name=item, exact=True).click()
 
@@ -69,7 +72,7 @@ def outputs(page: Page) -> list[str]:
         texts = prompts.all_text_contents()
         return texts[0] != NOT_RUN and RUNNING not in texts
 
-    wait_until(page, ended, BOOT_MS // 1000, "the cells did not end in time")
+    wait_until(page, ended, KERNEL_MS // 1000, "the cells did not end in time")
     shown = [cell.locator(".jp-OutputArea-output").all_inner_texts() for cell in cells.all()]
     return ["\n".join(text.strip() for text in texts) for texts in shown]
 
@@ -145,7 +148,7 @@ def test_what_the_kernel_is_for_us(page: Page, tmp_path: Path, nats_server: Nats
     with served(tmp_path, notebook(cells)) as site:
         run_all(page, site)
         answer = page.locator(".jp-Stdin-input")
-        answer.wait_for(timeout=BOOT_MS)
+        answer.wait_for(timeout=KERNEL_MS)
         answer.fill("Ada")
         answer.press("Enter")
         shown = outputs(page)

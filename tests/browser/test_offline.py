@@ -51,11 +51,11 @@ def asked_for(served: Served) -> set[str]:
     return {path for path, _ in served.statuses}
 
 
-def at_config(app: ASGIApp, instead: ASGIApp) -> ASGIApp:
-    """The app, but for `/config.json`."""
+def at(path: str, instead: ASGIApp, app: ASGIApp) -> ASGIApp:
+    """The app, but for one path."""
 
     async def choose(scope: Scope, receive: Receive, send: Send) -> None:
-        await (instead if scope["path"] == "/config.json" else app)(scope, receive, send)
+        await (instead if scope["path"] == path else app)(scope, receive, send)
 
     return choose
 
@@ -151,6 +151,13 @@ def test_makes_room_for_another_server(page: Page, served: Served) -> None:
     assert page.evaluate(ALL) == [{}, 0]
 
 
+def test_gives_up_what_takes_too_long(page: Page, served: Served) -> None:
+    served.app = at("/style.css", silent, served.app)
+    page.goto(f"{served.url}favicon.svg")
+    keep = "import('/offline.mjs').then(({ keep }) => keep({ patience: 0.5 }))"
+    assert page.evaluate(keep) is False
+
+
 # -- without the server
 
 
@@ -172,7 +179,7 @@ def test_a_visit_without_the_server(page: Page, served: Served, complaints: list
 @pytest.mark.parametrize("answer", [silent, PlainTextResponse("bad gateway", 502)])
 def test_a_server_that_is_as_good_as_away(page: Page, served: Served, answer: Any) -> None:
     first_visit(page, served)
-    served.app = at_config(served.app, answer)
+    served.app = at("/config.json", answer, served.app)
     open_page(page, served.url)
     assert started_from(page) == "snapshot"
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, cast
 
-from agents_core.errors import AgentsError, InvalidService, ServiceError
+from agents_core.errors import AgentsError, InvalidService, ServerError, ServiceError
 from agents_core.nats.callbacks import FUNCTION, RAISED, awaited_failure, check_result, is_async
 from agents_core.nats.micro.request import UNEXPECTED, Handler, Request, is_code, one_line
 from agents_core.nats.micro.responses import EndpointInfo, EndpointStats
@@ -58,6 +58,11 @@ class Endpoint:
             self._time,
             self._time // self._requests if self._requests else 0,
         )
+
+    @property
+    def refused(self) -> bool:
+        """Whether the server does not let it listen."""
+        return self._subscription is not None and isinstance(self._subscription.error, ServerError)
 
     async def start(self, bus: Bus) -> None:
         """Take requests from now on; see `Bus.subscribe` for what it raises."""

@@ -198,8 +198,8 @@ class Service(Group):
         return ServicePing(*self._identity)
 
     def info(self) -> ServiceInfo:
-        """What it is, and its endpoints as they are now."""
-        endpoints = [endpoint.info for endpoint in self._endpoints]
+        """What it is, and its endpoints as they are now, but for those that the server refused."""
+        endpoints = [endpoint.info for endpoint in self._endpoints if not endpoint.refused]
         return ServiceInfo(*self._identity, self._description, endpoints)
 
     def stats(self) -> ServiceStats:

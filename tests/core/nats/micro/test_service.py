@@ -339,6 +339,20 @@ async def test_stopping_while_the_connection_is_down() -> None:
         assert made.stopped.is_set()
 
 
+async def test_an_endpoint_that_the_server_refuses_is_not_listed() -> None:
+    server = ScriptedServer()
+    errors: list[Exception] = []
+    async with client(server, error_cb=errors.append) as nc:
+        session = await server.accept()
+        made = await micro.add_service(nc, name="math", version="1.0.0")
+        for name in ("secret", "open"):
+            await made.add_endpoint(name=name, handler=echo)
+        session.error('Permissions Violation for Subscription to "secret" using queue "q"')
+        await until(lambda: errors)
+        assert [endpoint.name for endpoint in made.info().endpoints] == ["open"]
+        await made.stop()
+
+
 @pytest.mark.parametrize(
     "version", ["", "1", "1.0", "v1.0.0", "01.0.0", "1.0.0-", "1.0.0-01", None, 1.0]
 )
