@@ -39,7 +39,7 @@ class Project:
         for folder in Path(__file__).resolve().parents:
             if (folder / "web" / "index.html").is_file():
                 return cls(folder)
-        raise Unsupported("`agents up` outside of a clone", "clone the project and use `make up`")
+        raise Unsupported("a page outside of a clone", "clone the project and use `make up`")
 
     def pages(self) -> dict[str, Path]:
         """The page's own files by their path on the server."""
