@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 
 from agents_server.index import Index, Wheel
 from agents_server.project import Project
@@ -21,6 +21,8 @@ from tests.browser.blank import PAGE, wheel_of
 from tests.browser.served import Served, gathered, with_file
 
 ROOT = Path(__file__).parents[2]
+
+expect.set_options(timeout=20_000)  # Playwright's own 5 s are too few where others use the machine
 
 
 @pytest.fixture(scope="session")
