@@ -308,6 +308,7 @@ class Bus(Protocol):
 
         Raises:
             NotConnected: there is no connection.
+            ConnectionClosed: the bus was closed.
             RequestTimeout: the server did not answer in time.
         """
         ...

@@ -352,6 +352,7 @@ async def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **opti
         AuthorizationError: the server refused the credentials.
         InvalidCredentials: they can't be read, or contradict one another.
         Unsupported: this platform has no such scheme, or can't sign; or a callback can't be called.
+        ValueError: an option has a value that it can't have, see `Options`.
     """
     urls = servers.split(",") if isinstance(servers, str) else servers
     client = Client(Options(servers=[url.strip() for url in urls], **options))
