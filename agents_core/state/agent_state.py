@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-from agents_core.errors import AgentStopped
+from agents_core.errors import AgentStopped, InvalidKey
 from agents_core.ids import AgentId
 from agents_core.state.actions import Clear, Delete, Get, List, StateAction, Store
-from agents_core.state.backend import Json, MemoryBackend
+from agents_core.state.backend import KEY_BYTES_MAX, Json, MemoryBackend
 
 
 class AgentState:
@@ -32,30 +32,40 @@ class AgentState:
         if self._ended:
             raise AgentStopped(self.agent)
 
+    def _key(self, key: str) -> str:
+        """What it is called in the backend, which checks the rest."""
+        if not isinstance(key, str):
+            raise InvalidKey(str(key), KEY_BYTES_MAX)
+        return self._prefix + key
+
     async def get(self, key: str, default: Any = None) -> Any:
-        """The value of `key`, or `default` if there is none (a stored null counts as none)."""
-        value = await self.backend.retrieve(self._prefix + key)
+        """The value of `key`, or `default` if there is none (a stored null counts as none).
+
+        Raises:
+            InvalidKey: the key is no text.
+        """
+        value = await self.backend.retrieve(self._key(key))
         return default if value is None else value
 
     async def set(self, key: str, value: Any) -> None:
         """Keep a JSON value; when this returns it is as durable as the backend promises.
 
         Raises:
-            InvalidKey: the key is too long.
+            InvalidKey: the key is no text, or too long.
             EncodeError: the value has no JSON form.
             AgentStopped: whose `self.state` it is has ended; the next instance may run already.
         """
         self._check()
-        await self.backend.store(self._prefix + key, value)
+        await self.backend.store(self._key(key), value)
 
     async def delete(self, key: str) -> bool:
-        """Forget `key`; True if it was there; raises `AgentStopped` as `set` does."""
+        """Forget `key`; True if it was there; raises as `set` does."""
         self._check()
-        return await self.backend.delete(self._prefix + key)
+        return await self.backend.delete(self._key(key))
 
     async def keys(self, prefix: str = "") -> list[str]:
         """This agent's keys that begin with `prefix`, sorted."""
-        found = await self.backend.list_keys(self._prefix + prefix)
+        found = await self.backend.list_keys(self._key(prefix))
         return [key.removeprefix(self._prefix) for key in found]
 
     async def items(self) -> dict[str, Json]:

@@ -14,11 +14,11 @@ def check_key(key: str) -> None:
         InvalidKey: it is empty, too long, or no text that UTF-8 can carry.
     """
     try:
-        size = len(key.encode())
+        size = len(key.encode()) if isinstance(key, str) else 0
     except UnicodeEncodeError:
         size = 0
     if not 0 < size <= KEY_BYTES_MAX:
-        raise InvalidKey(key, KEY_BYTES_MAX)
+        raise InvalidKey(str(key), KEY_BYTES_MAX)
 
 
 class InMemoryBackend:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from agents_core import (
@@ -70,3 +72,15 @@ async def test_what_can_not_be_kept_is_refused() -> None:
         await state.set("k" * 600, 1)
     with pytest.raises(EncodeError):
         await state.set("k", object())
+
+
+@pytest.mark.parametrize("key", [5, None, b"k", ["k"]])
+async def test_a_key_that_is_no_text_is_refused(key: Any) -> None:
+    backend = InMemoryBackend()
+    state = AgentState(AgentId("a"), backend)
+    for use in (state.get(key), state.set(key, 1), state.delete(key), state.keys(key)):
+        with pytest.raises(InvalidKey):
+            await use
+    with pytest.raises(InvalidKey):
+        await backend.store(key, 1)
+    assert await backend.list_keys() == []
