@@ -233,7 +233,7 @@ class Bus(Protocol):
 
         Raises:
             InvalidSubject: `subject` or `queue` can't be subscribed to.
-            Unsupported: there is no such policy, or `cb` can't be called.
+            Unsupported: there is no such policy, `cb` can't be called, or another event loop runs.
             ConnectionClosed: the bus is closed or draining.
         """
         ...

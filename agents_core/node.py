@@ -457,7 +457,11 @@ class Node:
 
         It goes on also when whoever waits for it gives up. In an agent's own handler it only
         begins: the agent has to end first.
+
+        Raises:
+            Unsupported: see `Timers.check_loop`; then nothing has ended.
         """
+        self.timers.check_loop()
         self._go_on(self._drain())
         if not self._is_agent(asyncio.current_task()):
             await self._drain()  # here, too: a bus does not wait for a callback that waits for it
@@ -471,7 +475,11 @@ class Node:
 
         One that is given up closes at once: the agents end in order all the same, but what they
         send in `on_stop` is lost. In an agent's own handler it only begins, as `drain`.
+
+        Raises:
+            Unsupported: see `Timers.check_loop`; then nothing has ended.
         """
+        self.timers.check_loop()
         if self._is_agent(asyncio.current_task()):
             self._go_on(self.close())
             return

@@ -108,6 +108,7 @@ class BaseBus(Bus):
         pending_policy: PendingPolicy = "drop_new",
     ) -> Subscription:
         """See `Bus.subscribe`."""
+        self._timers.check_loop()  # who reads elsewhere would never be woken
         if not self._status.is_live:
             raise ConnectionClosed(self.url)
         bounds = Bounds(pending_msgs_limit, pending_bytes_limit, pending_policy)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from agents_core import Agent, connect, nats, on
+from agents_core import Agent, Node, connect, nats, on
+from agents_core.bus import Status
 from agents_core.errors import Unsupported
 from agents_server.nats_server import NatsServer
 
@@ -36,6 +37,26 @@ async def test_a_request(nats_server: NatsServer) -> None:
     reply = await from_another_thread(lambda: nc.request("echo", b"here", timeout=5))
     assert reply.data == b"here"
     await nc.close()
+
+
+@pytest.mark.nats
+async def test_a_subscription(nats_server: NatsServer) -> None:
+    nc = await nats.connect(nats_server.url)
+    subscription = await from_another_thread(lambda: nc.subscribe("greet"))
+    nc.publish("greet", b"hello")
+    assert (await subscription.next_msg(5)).data == b"hello"
+    await nc.close()
+
+
+@pytest.mark.parametrize("end", [Node.drain, Node.close])
+async def test_the_end_of_a_node(end: Callable[[Node], Coroutine[Any, Any, None]]) -> None:
+    async with connect("local://") as node:
+        echo = await node.spawn(Echo, "echo")
+        with pytest.raises(Unsupported, match="run_coroutine_threadsafe"):
+            await asyncio.to_thread(lambda: asyncio.run(end(node)))
+        assert await echo.ask("echo") == "here"  # nothing has ended
+        await end(node)
+        assert node.bus.status is Status.CLOSED
 
 
 @pytest.mark.parametrize("host", ["inline", "worker"])
