@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from agents_core.node import Node
     from agents_core.supervisor import Tree
 
+OF_THE_INTERPRETER = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What a handler may raise that is no crash of the agent: it ends the loop, or closes the task."""
+
 
 class Cell:
     """One supervised agent on this node.
@@ -296,7 +299,9 @@ class Cell:
         self._current = item
         try:
             result = self._dispatch(item) if isinstance(item, Envelope) else item.run()
-        except (Exception, asyncio.CancelledError) as error:  # what it waits for may be cancelled
+        except OF_THE_INTERPRETER:
+            raise
+        except BaseException as error:  # what it waits for may be cancelled, too
             self._failed(item, error)
             return None
         if hasattr(result, "__await__"):
@@ -311,7 +316,9 @@ class Cell:
             timer = self._kill_after(deadline, f"a message took longer than {deadline} s")
         try:
             result = await pending
-        except (Exception, asyncio.CancelledError) as error:
+        except OF_THE_INTERPRETER:
+            raise
+        except BaseException as error:
             self._failed(item, error)
         else:
             self._done(item, result)

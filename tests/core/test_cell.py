@@ -614,3 +614,54 @@ async def test_a_stop_that_is_not_waited_for_still_stops() -> None:
         await until(lambda: node.router.cells["c"]._ended)
         stopping.cancel()
         await until(lambda: not node.agents())
+
+
+class Verdict(BaseException):
+    """As of a test's own `fail()`, which is no `Exception` so that nobody swallows it."""
+
+
+class Judge(Agent):
+    @on("now")
+    def now(self) -> None:
+        raise Verdict("guilty")
+
+    @on("later")
+    async def later(self) -> None:
+        await asyncio.sleep(0)
+        raise Verdict("guilty")
+
+    @on("count")
+    def count(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("when", ["now", "later"])
+async def test_what_is_no_exception_is_a_crash_and_what_waits_is_handled(when: str) -> None:
+    async with connect("local://") as node:
+        judge = await node.spawn(Judge, "j")
+        crashing = asyncio.create_task(judge.ask(when))
+        waiting = asyncio.create_task(judge.ask("count"))
+        with pytest.raises(RemoteError, match="Verdict: guilty"):
+            await crashing
+        assert await waiting == 1
+        assert (await judge.info())["restarts"] == 1
+
+
+async def test_what_ends_the_loop_is_left_to_it() -> None:
+    class Quitter(Judge):
+        def now(self) -> None:
+            raise GeneratorExit
+
+        async def later(self) -> None:
+            raise GeneratorExit
+
+    told: asyncio.Queue[Any] = asyncio.Queue()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.put_nowait(context))
+    async with connect("local://") as node:
+        quitter = await node.spawn(Quitter, "q")
+        quitter.tell("now")
+        async with asyncio.timeout(5):
+            assert isinstance((await told.get())["exception"], GeneratorExit)
+        quitter.tell("later")
+        assert await quitter.ask("count") == 1
+        assert (await quitter.info())["restarts"] == 0
