@@ -323,11 +323,8 @@ def _texts(metadata: Mapping[str, str] | None) -> dict[str, str]:
     if not isinstance(metadata, Mapping | None):
         raise InvalidService("metadata", repr(metadata), "it maps names to values")
     found = dict(metadata or {})
-    for key, value in found.items():
-        if not isinstance(key, str) or not isinstance(value, str):
-            raise InvalidService("metadata", str(key), "names and values are strings")
-        _check_text("metadata", key)
-        _check_text("metadata", value)
+    for text in (*found, *found.values()):
+        _check_text("metadata", text)
     return found
 
 
