@@ -13,11 +13,8 @@ from benchmarks.peer import OwnPeer
 def settings(scale: float) -> str:
     """The names of all measures, their turns, and the counts for those in JavaScript."""
     scale /= suite.TURNS
-    sizes = {
-        f"publish and receive {name}, per s": [size, int(suite.COUNTS[name] * scale)]
-        for name, size in suite.SIZES.items()
-    }
-    round_trips = {"one message there and back, µs": int(suite.ROUND_TRIPS * scale)}
+    sizes = {what: [size, int(count * scale)] for what, (size, count) in suite.THROUGHPUT.items()}
+    round_trips = {suite.BACK: int(suite.ROUND_TRIPS * scale)}
     names = [*suite.MEASURES]
     counts = {"sizes": sizes, "roundTrips": round_trips}
     return json.dumps({"names": names, "turns": suite.TURNS, **counts})

@@ -11,8 +11,14 @@ from agents_core.ids import unique
 from benchmarks import measures
 from benchmarks.peer import Peer
 
-SIZES = {"16 B": 16, "128 B": 128, "4 KiB": 4096}
-COUNTS = {"16 B": 300_000, "128 B": 200_000, "4 KiB": 10_000}
+THROUGHPUT = {
+    "publish and receive 16 B, per s": (16, 300_000),
+    "publish and receive 128 B, per s": (128, 200_000),
+    "publish and receive 4 KiB, per s": (4096, 10_000),
+}
+"""The bytes of each message, and how many of them."""
+
+BACK = "one message there and back, µs"
 ROUND_TRIPS = 1_000
 REQUESTS = 10_000
 TURNS = 5
@@ -37,9 +43,9 @@ def note(results: Results, who: str, what: str, value: float) -> None:
     results.setdefault(who, {}).setdefault(what, []).append(value)
 
 
-def _throughput(name: str) -> Measure:
+def _throughput(size: int, count: int) -> Measure:
     async def measure(peer: Peer, scale: float) -> float:
-        return await measures.publish_receive(peer, SIZES[name], int(COUNTS[name] * scale))
+        return await measures.publish_receive(peer, size, int(count * scale))
 
     return measure
 
@@ -57,8 +63,8 @@ async def _in_flight(peer: Peer, scale: float) -> float:
 
 
 MEASURES: dict[str, Measure] = {
-    **{f"publish and receive {name}, per s": _throughput(name) for name in SIZES},
-    "one message there and back, µs": _there_and_back,
+    **{what: _throughput(*counts) for what, counts in THROUGHPUT.items()},
+    BACK: _there_and_back,
     "request and reply, µs": _request_reply,
     f"requests, {measures.IN_FLIGHT} in flight, per s": _in_flight,
 }

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks import hosts, loops
-from benchmarks.suite import Results
+from benchmarks.suite import BACK, THROUGHPUT, Results
 
 OWN_TCP, OWN_TAB = "native, our client over TCP", "tab, our client"
-SMALL = "publish and receive 16 B, per s"
-MEDIUM = "publish and receive 128 B, per s"
-LARGE = "publish and receive 4 KiB, per s"
+SMALL, MEDIUM, LARGE = THROUGHPUT
 REQUEST = "request and reply, µs"
 IN_FLIGHT = "requests, 64 in flight, per s"
 OUR_LOOP = "tab, our event loop"
-BACK = "one message there and back, µs"
 PULL = "pull and acknowledge 128 B, per s"
 OUR_PAGE, STOCK_BOOT = "boot, our page", "boot, loadPyodide and the import of the wheel"
 PROCESSES, WORKERS = "hosts, processes", "hosts, workers of the tab"
