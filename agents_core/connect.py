@@ -9,6 +9,7 @@ from agents_core import platform
 from agents_core.bus import Bus
 from agents_core.localbus import LocalBus
 from agents_core.nats.options import log_error
+from agents_core.nats.servers import split_urls
 from agents_core.node import Node
 
 
@@ -28,6 +29,7 @@ def connect(url: str | Sequence[str] | None = None, **options: Any) -> Connectin
     Raises:
         AuthorizationError: the server refused the credentials.
         InvalidCredentials: they can't be read, or contradict one another.
+        TransportError: the URL is none of a server.
         Unsupported: the scheme can't be used on this platform, or it can't sign.
     """
     return Connecting(url, options)
@@ -37,7 +39,7 @@ class Connecting:
     """A node that is about to be: await it, or enter it."""
 
     def __init__(self, url: str | Sequence[str] | None, options: dict[str, Any]) -> None:
-        self._url = url if url is None or isinstance(url, str) else ",".join(url)
+        self._url = None if url is None else ",".join(split_urls(url))
         self._options = options
         self._node: Node | None = None
 

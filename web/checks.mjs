@@ -56,19 +56,34 @@ export function startOptions(options) {
   if (config !== undefined) object("config", config);
   if (nats !== undefined && nats !== null) text("nats", nats);
   if (pingInterval !== undefined) seconds("pingInterval", pingInterval);
-  if (log !== undefined) oneOf("log", LEVELS, log);
+  if (log !== undefined) level("log", log);
   if (name !== undefined) text("name", name);
   if (awake !== undefined && typeof awake !== "boolean") throw invalid("awake", "true or false", awake);
   if (patience !== undefined) seconds("patience", patience);
   return options;
 }
 
+const level = (name, value) => oneOf(name, LEVELS, value);
+const orNothing = (check) => (name, value) => value === undefined || value === null || check(name, value);
+
+const CONFIG = {
+  pyodide: text,
+  wheel: text,
+  nats: text,
+  space: text,
+  files: object,
+  snapshot: orNothing(text),
+  index: orNothing(text),
+  log: orNothing(level),
+};
+
 /** A configuration, with what it may leave out. */
 export function config(found) {
   object("config", found);
-  for (const name of ["pyodide", "wheel"]) text(`config.${name}`, found[name]);
   const { nats = "local://", space = "default", files = {} } = found;
-  return { ...found, nats, space, files };
+  const filled = { ...found, nats, space, files };
+  for (const [name, check] of Object.entries(CONFIG)) check(`config.${name}`, filled[name]);
+  return filled;
 }
 
 const atLeast = (least) => (name, value) => {

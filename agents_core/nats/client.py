@@ -32,6 +32,7 @@ from agents_core.nats.link import Link
 from agents_core.nats.options import Options
 from agents_core.nats.outbox import Outbox
 from agents_core.nats.parser import Arrival, Err, Info
+from agents_core.nats.servers import split_urls
 from agents_core.nats.status import StatusChanges
 from agents_core.nats.subscriptions import ClientSubscriptions
 
@@ -354,7 +355,6 @@ async def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **opti
         Unsupported: this platform has no such scheme, or can't sign; or a callback can't be called.
         ValueError: an option has a value that it can't have, see `Options`.
     """
-    urls = servers.split(",") if isinstance(servers, str) else servers
-    client = Client(Options(servers=[url.strip() for url in urls], **options))
+    client = Client(Options(servers=split_urls(servers), **options))
     await client.connect()
     return client

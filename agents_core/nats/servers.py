@@ -18,6 +18,21 @@ LEARNED_MAX = 256
 """Addresses taken from one INFO; a cluster is smaller."""
 
 
+def split_urls(servers: str | Iterable[str]) -> list[str]:
+    """The URLs of a text with commas between them, or of a list.
+
+    Raises:
+        TransportError: one is no text.
+    """
+    if isinstance(servers, str):
+        servers = servers.split(",")
+    urls = list(servers) if isinstance(servers, Iterable) else [servers]
+    for url in urls:
+        if not isinstance(url, str):
+            raise TransportError("servers", f"a URL is a text, not {type(url).__name__}")
+    return [url.strip() for url in urls]
+
+
 def parse_url(text: str) -> SplitResult:
     """A server's URL; `localhost:4222` means `nats://localhost:4222`.
 
@@ -25,8 +40,6 @@ def parse_url(text: str) -> SplitResult:
         Unsupported: the scheme is not one of nats, tls, ws, wss.
         TransportError: it is no URL of a server.
     """
-    if not isinstance(text, str):
-        raise TransportError("servers", f"a URL is a text, not {type(text).__name__}")
     if "://" not in text:
         text = f"nats://{text}"
     try:
@@ -126,7 +139,7 @@ class Servers:
             TransportError: none was given, or one is no URL; then nothing is changed.
             Unsupported: a scheme that no NATS server speaks.
         """
-        uris = [parse_url(url) for url in (urls.split(",") if isinstance(urls, str) else urls)]
+        uris = [parse_url(url) for url in split_urls(urls)]
         if not uris:
             raise TransportError("", "no server was given")
         counts = {server.url: server.reconnects for server in self._pool}

@@ -15,7 +15,7 @@ from agents_core.errors import Unsupported
 from agents_core.nats.client import Client
 from agents_core.nats.nkeys import Seed, Signer
 from agents_core.nats.options import Options
-from agents_core.nats.servers import parse_url
+from agents_core.nats.servers import parse_url, split_urls
 from agents_core.state.backend import MemoryBackend
 
 __all__ = [
@@ -46,7 +46,7 @@ async def connect_bus(url: str, *, name: str, **options: Any) -> Bus:
     Raises:
         Unsupported: the scheme needs TCP, which no browser gives.
     """
-    servers = url.split(",")
+    servers = split_urls(url)
     for server in servers:
         dialer.check(parse_url(server))
     defaults = {

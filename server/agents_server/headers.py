@@ -8,7 +8,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agents_core.errors import Unsupported
-from agents_core.nats.servers import parse_url, public
+from agents_core.nats.servers import parse_url, public, split_urls
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 
@@ -31,7 +31,7 @@ def servers(websocket: str) -> list[SplitResult]:
     """
     if websocket.startswith("local:"):
         return []
-    found = [parse_url(text) for text in websocket.split(",")]
+    found = [parse_url(text) for text in split_urls(websocket)]
     for url in found:
         if url.scheme not in {"ws", "wss"}:
             raise Unsupported(f"{public(url)} for pages", "give a ws:// or wss:// URL")

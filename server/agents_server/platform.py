@@ -12,7 +12,7 @@ from agents_core.errors import Unsupported
 from agents_core.nats.client import Client
 from agents_core.nats.nkeys import Seed, Signer
 from agents_core.nats.options import Options
-from agents_core.nats.servers import parse_url
+from agents_core.nats.servers import parse_url, split_urls
 from agents_core.state.backend import MemoryBackend
 from agents_server import files
 from agents_server.dialer import dialer
@@ -50,7 +50,7 @@ async def connect_bus(url: str, *, name: str, **options: Any) -> Bus:
         Unsupported: nats-py is not installed; see the dialer, too.
     """
     keep_trying = {"retry_on_failed_connect": True, "max_reconnect_attempts": -1}
-    made = Options(servers=url.split(","), name=name, **(keep_trying | options))
+    made = Options(servers=split_urls(url), name=name, **(keep_trying | options))
     schemes = {parse_url(server).scheme for server in made.servers}
     ours = made.dialer is not None or schemes & {"ws", "wss"}
     bus = Client(made) if ours else _over_nats_py(made)

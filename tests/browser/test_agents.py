@@ -251,20 +251,38 @@ def test_arguments_that_can_not_be_meant_are_refused(blank: Page) -> None:
     assert {error["name"] for error in found} == {"InvalidArgument"}
 
 
-def test_a_configuration_without_its_files_fails_by_name(blank: Page) -> None:
+def test_a_configuration_that_can_not_be_meant_fails_by_name(blank: Page) -> None:
     found = run(
         blank,
         """
+        const files = { pyodide: "pyodide/", wheel: "agents_core-1-py3-none-any.whl" };
+        const configs = [
+          {},
+          null,
+          { ...files, nats: 5 },
+          { ...files, space: "" },
+          { ...files, log: "debug" },
+          { ...files, files: null },
+          { ...files, snapshot: true },
+        ];
+        const failed = (config) => named(start({ config: Promise.resolve(config) }).running);
         return [
-          await named(start({ config: {} }).running),
-          await named(start({ config: Promise.resolve(null) }).running),
+          ...(await Promise.all(configs.map(failed))),
           await named(start({ config: Promise.reject("no network") }).running),
           await named(start({ config: Promise.reject() }).running),
         ];""",
     )
-    assert found[0]["message"] == "config.pyodide is a text, not undefined"
-    assert found[1]["message"] == "config is an object, not null"
-    assert [error["message"] for error in found[2:]] == ["no network", "undefined"]
+    assert [error["message"] for error in found] == [
+        "config.pyodide is a text, not undefined",
+        "config is an object, not null",
+        "config.nats is a text, not 5",
+        'config.space is a text, not ""',
+        'config.log is one of DEBUG, INFO, WARNING, ERROR, CRITICAL, not "debug"',
+        "config.files is an object, not null",
+        "config.snapshot is a text, not true",
+        "no network",
+        "undefined",
+    ]
 
 
 def test_publishes_and_hears_what_is_published(blank: Page) -> None:

@@ -63,6 +63,12 @@ async def test_several_servers_of_one_cluster(host: Host) -> None:
     assert [url for url, _, _ in host.asked] == ["nats://one,nats://two"] * 2
 
 
+@pytest.mark.parametrize("url", [5, b"nats://there", [None]])
+async def test_a_url_that_is_no_text(host: Host, url: Any) -> None:
+    with pytest.raises(TransportError, match="a URL is a text"):
+        connect(url)
+
+
 async def test_without_a_url_the_platform_says_where(host: Host) -> None:
     async with connect():
         pass

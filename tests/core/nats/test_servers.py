@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from agents_core.errors import AgentsError, AuthorizationError, TransportError, Unsupported
-from agents_core.nats.servers import LEARNED_MAX, Servers, credentials, parse_url, public
+from agents_core.nats.servers import (
+    LEARNED_MAX,
+    Servers,
+    credentials,
+    parse_url,
+    public,
+    split_urls,
+)
 
 
 def pool(*urls: str) -> Servers:
@@ -65,6 +72,17 @@ def test_credentials_are_in_no_public_url() -> None:
 def test_a_url_that_is_no_text(url: Any) -> None:
     with pytest.raises(TransportError, match=r"^servers: a URL is a text, not \w+$"):
         pool(url)
+
+
+@pytest.mark.parametrize("servers", [None, 5, b"nats://host"])
+def test_servers_that_are_no_texts(servers: Any) -> None:
+    with pytest.raises(TransportError, match=r"^servers: a URL is a text, not \w+$"):
+        split_urls(servers)
+
+
+def test_several_urls() -> None:
+    assert split_urls("one, two ,three") == ["one", "two", "three"]
+    assert split_urls(["one ", "two"]) == ["one", "two"]
 
 
 def test_no_server_at_all() -> None:
