@@ -45,7 +45,6 @@ function lastLine(error) {
 }
 
 async function boot({ config, name, pingInterval, module }) {
-  enter("loading");
   const report = (progress) => send("progress", { phase: "loading", ...progress });
   const started = await startPython({ config, module, report });
   if (!module) postMessage({ module: started.module });

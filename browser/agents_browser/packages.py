@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import Any
+from zipfile import BadZipFile
 
 from agents_core.errors import InstallFailed
 
@@ -21,7 +23,11 @@ async def install(package: str, index: str | None) -> None:
     try:
         await _load_micropip()
         micropip: Any = import_module("micropip")
+        logging.getLogger("micropip").propagate = False  # it prints by itself
         await micropip.install(package, index_urls=index)
+    except BadZipFile:  # micropip looks at no answer's status
+        reason = "the server sent something else, as it does for a wheel that it does not have"
+        raise InstallFailed(package, reason) from None
     except Exception as error:  # micropip raises what comes from everywhere
         raise InstallFailed(package, _first_line(error)) from None
 

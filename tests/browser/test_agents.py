@@ -324,6 +324,7 @@ def test_installs_wheels_by_url_and_by_name_with_what_they_need(blank: Page) -> 
     assert [error["name"] for error in found[1:]] == ["InstallFailed"] * 3
     assert "nobody_has_this" in found[1]["message"]
     assert "nobody-has-this" in found[2]["message"].replace("_", "-")
+    assert "a wheel that it does not have" in found[3]["message"]
 
 
 def test_calls_under_way_end_with_the_runtime(blank: Page) -> None:
