@@ -365,14 +365,12 @@ class Slow(Agent):
     assert found == ["no error", ["b", "a", "counter"], "stopped", "no error"]
 
 
-STARTED = """
-const runtime = start({ patience: 3 });
-await runtime.define("shop", source);
-const counter = await runtime.spawn("shop:Counter", "counter");
+FAILED = """
 const failed = new Promise((resolve) => {
   runtime.addEventListener("failed", ({ detail }) => resolve(detail), { once: true });
 });
 """
+IMPATIENT = RUNNING.replace("start({", "start({ patience: 5,")
 
 
 def test_a_python_that_no_longer_answers_is_ended_and_another_one_can_be_started(
@@ -380,7 +378,7 @@ def test_a_python_that_no_longer_answers_is_ended_and_another_one_can_be_started
 ) -> None:
     found = run(
         blank,
-        f"""{STARTED}
+        f"""{IMPATIENT}{FAILED}
         await runtime.define("loop", `
 from asyncio import sleep
 from agents_core import Agent, on
@@ -405,16 +403,16 @@ class Endless(Agent):
         return [phase, message, ...[...errors, late].map(({{ name }}) => name),
           runtime.phase, await other.ask("name")];""",
     )
-    message = "nothing happened for 3 s"
+    message = "nothing happened for 5 s"
     assert found == ["running", message, *["Stalled"] * 3, "failed", "counter"]
 
 
 def test_a_python_that_is_quiet_or_busy_for_a_while_is_left_alone(blank: Page) -> None:
     found = run(
         blank,
-        f"""{STARTED}
+        f"""{IMPATIENT}{FAILED}
         const ended = failed.then(() => "ended");
-        const ticks = new Promise((resolve) => setTimeout(resolve, 6000));
+        const ticks = new Promise((resolve) => setTimeout(resolve, 10_000));
         const quiet = await Promise.race([ended, ticks.then(() => "quiet")]);
         await counter.ask({{ type: "busy", seconds: 2 }});
         return [quiet, runtime.phase, await counter.ask("name")];""",
@@ -452,7 +450,7 @@ class Waiter(Agent):
 def test_a_python_that_has_failed_is_ended_at_once_and_for_no_other_error(blank: Page) -> None:
     found = run(
         blank,
-        f"""{STARTED}
+        f"""{RUNNING}{FAILED}
         await runtime.define("odd", `
 import ctypes
 from asyncio import get_running_loop
@@ -559,7 +557,7 @@ class Helper(Agent):
 def test_an_exit_ends_the_tab_as_it_ends_a_process(blank: Page) -> None:
     found = run(
         blank,
-        f"""{STARTED}
+        f"""{RUNNING}{FAILED}
         await runtime.define("leave", `
 import sys
 from agents_core import Agent, on

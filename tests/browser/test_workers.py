@@ -106,7 +106,7 @@ def test_of_runtimes_that_were_stopped_no_worker_stays(browser: Browser, served:
 def test_a_page_whose_worker_has_ended_is_told_and_starts_another(
     browser: Browser, served: Served, own_nats_server: NatsServer
 ) -> None:
-    tab = opened(browser, served, "patience=3&name=kiosk")
+    tab = opened(browser, served, "patience=5&name=kiosk")
     counting(tab, "counter", "inline")
     failed = "runtime.addEventListener('failed', ({ detail }) => { self.failed = detail.message; })"
     tab.evaluate(f"{failed}; self.asked = refusal(runtime.ask('counter', 'wait')); 0")
@@ -122,7 +122,7 @@ def test_a_page_whose_worker_has_ended_is_told_and_starts_another(
                     await node.agent("diary-kiosk").ask({"type": "read"}, timeout=0.5)
 
     outside(own_nats_server, through)
-    assert tab.wait_for("self.failed") == "nothing happened for 3 s"
+    assert tab.wait_for("self.failed") == "nothing happened for 5 s"
     assert tab.evaluate("asked") == "Stalled"
     assert tab.evaluate("refusal(runtime.ask('counter', 'count'))") == "Stalled"
     assert tab.evaluate("runtime.phase") == "failed"
