@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from socket import socket
@@ -112,21 +113,21 @@ def _on_signals() -> asyncio.Event:
 
 @asynccontextmanager
 async def _nats_server(folder: Path, pages: Sequence[str]) -> AsyncIterator[NatsServer]:
-    starting = asyncio.create_task(asyncio.to_thread(_started, folder, pages))
-    try:
-        server = await asyncio.shield(starting)
-    except asyncio.CancelledError:  # no thread can be cancelled; what it starts must not stay
-        await asyncio.wait([starting])
-        if starting.exception() is None:
-            await asyncio.to_thread(starting.result().stop)
-        raise
-    watch = asyncio.get_running_loop().create_task(_watch(server))
-    try:
-        yield server
-    finally:
-        watch.cancel()
-        await asyncio.wait([watch])
-        await asyncio.to_thread(server.stop)
+    with ThreadPoolExecutor(1) as thread:  # one call after the other: its end behind its starts
+        starting = thread.submit(_started, folder, pages)
+        try:
+            server = await asyncio.wrap_future(starting)
+        except asyncio.CancelledError:  # no thread can be cancelled; what it starts must not stay
+            thread.shutdown()
+            if not starting.cancelled() and starting.exception() is None:
+                starting.result().stop()
+            raise
+        watch = asyncio.get_running_loop().create_task(_watch(server, thread))
+        try:
+            yield server
+        finally:
+            watch.cancel()
+            thread.submit(server.stop).result()  # nothing else is left that could wait for the loop
 
 
 def _started(folder: Path, pages: Sequence[str]) -> NatsServer:
@@ -153,7 +154,7 @@ def _started(folder: Path, pages: Sequence[str]) -> NatsServer:
     return server
 
 
-async def _watch(server: NatsServer) -> None:
+async def _watch(server: NatsServer, thread: Executor) -> None:
     """Start a nats-server that died again, on its ports: the nodes come back by themselves."""
     intensity = Intensity(RESTARTS_MAX, RESTARTS_S)
     while True:
@@ -166,7 +167,7 @@ async def _watch(server: NatsServer) -> None:
             return
         _log.warning("nats-server died; starting it again")
         try:
-            await asyncio.to_thread(server.start)
+            await asyncio.get_running_loop().run_in_executor(thread, server.start)
         except AgentsError as error:
             _log.error("%s", error)
 

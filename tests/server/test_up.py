@@ -63,6 +63,30 @@ sys.exit(main(["up", "--port", "0", "--log-level", "error"]))
 """Somebody takes these ports between the look whether they are free and nats-server's start."""
 
 
+ENDED_WHILE_RESTARTING = """
+import os, signal, sys, threading
+import agents_server.up
+from agents_server.cli import main
+
+class NatsServer(agents_server.up.NatsServer):
+    ended = threading.Event()
+
+    def start(self):
+        if self.process:
+            os.kill(os.getpid(), signal.SIGINT)
+            self.ended.wait(2)
+        super().start()
+
+    def stop(self):
+        super().stop()
+        self.ended.set()
+
+agents_server.up.NatsServer = NatsServer
+sys.exit(main(["up", "--port", "0"]))
+"""
+"""Ctrl-C while a nats-server that died is started again, which takes until all else has ended."""
+
+
 @contextmanager
 def occupied(port: int) -> Iterator[None]:
     """Somebody else has that port: we, or whoever keeps it until the deadline."""
@@ -218,6 +242,17 @@ def test_starts_a_nats_server_again_that_died(start_app: StartApp) -> None:
     while app.get("/readyz")["status"] != "ok" or app.children() in ([], [first]):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_nats_server_that_is_started_again_does_not_outlive_the_end(tmp_path: Path) -> None:
+    app = App(tmp_path, [], program=("-c", ENDED_WHILE_RESTARTING))
+    app.start()
+    (first,) = app.children()
+    os.kill(first, signal.SIGKILL)
+    assert app.wait() == 0
+    again = int((tmp_path / ".agents" / "nats" / "nats-server.pid").read_text())
+    assert again != first
+    assert not lives(again)
 
 
 def test_an_orphan_is_stopped_by_the_next_start(start_app: StartApp) -> None:
