@@ -409,6 +409,13 @@ def test_a_bad_start_ends_with_one_clear_line(
     assert all(word in error for word in words)
 
 
+@pytest.mark.parametrize("name", ['a "b" c', r"a\b", "ü", os.fsdecode(b"\xff")])
+def test_its_folder_may_have_any_name(start_app: StartApp, tmp_path: Path, name: str) -> None:
+    app = start_app("--data", name, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", LC_ALL="C")
+    assert app.get("/readyz")["status"] == "ok"
+    assert (tmp_path / name / "nats" / "nats-server.conf").exists()
+
+
 def test_what_is_in_the_way_of_the_nats_server_is_named(tmp_path: Path) -> None:
     (tmp_path / ".agents").mkdir()
     (tmp_path / ".agents" / "nats").write_text("a file", encoding="utf-8")
