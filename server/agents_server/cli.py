@@ -12,15 +12,14 @@ from pathlib import Path
 from agents_core.errors import AgentsError
 from agents_core.version import VERSION
 from agents_server import log
+from agents_server.__main__ import INTERRUPTED
 from agents_server.config import HTTP_PORT, Config
 from agents_server.export import export
+from agents_server.output import say
 from agents_server.project import Project
 from agents_server.site import Site
 from agents_server.up import up
 from agents_server.web import PORT_MAX
-
-INTERRUPTED = 130
-"""The exit code that shells give a command that was ended by Ctrl-C."""
 
 _EXPORT = "write the page, Pyodide and pages of your own as files for any server"
 _ENVIRONMENT = """\
@@ -141,13 +140,13 @@ def _export(flags: argparse.Namespace) -> None:
     site = Site.gather(Project.find(), config, None)
     folder = Path(flags.folder)
     count = export(site, folder, nats=flags.nats_websocket, base=flags.base)
-    print(f"{count} files in {folder}")
+    say(f"{count} files in {folder}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the return value is the exit code."""
-    flags = parser().parse_args(arguments)
     try:
+        flags = parser().parse_args(arguments)
         flags.run(flags)
     except (KeyboardInterrupt, asyncio.CancelledError):  # the latter of a second signal
         return INTERRUPTED

@@ -24,6 +24,7 @@ from agents_server.config import NATS_PORT, WEBSOCKET_PORT, Config
 from agents_server.http import application
 from agents_server.lock import Lock
 from agents_server.nats_server import NatsServer, PortTaken, free_port
+from agents_server.output import say
 from agents_server.project import Project
 from agents_server.site import Site
 from agents_server.web import WebServer, listen, origins
@@ -67,7 +68,7 @@ async def up(config: Config) -> None:
                 server = await stack.enter_async_context(_nats_server(config.data / "nats", pages))
                 nats, websocket = server.url, server.websocket_url
             elif websocket == "local://" and nats != "local://":
-                print("pages work by themselves: say --nats-websocket URL for them to reach NATS")
+                say("pages work by themselves: say --nats-websocket URL for them to reach NATS")
             credentials = {"user_credentials": config.creds} if config.creds else {}
             node = await stack.enter_async_context(
                 _node(nats, children, name=name, space=config.space, **credentials)
@@ -75,9 +76,9 @@ async def up(config: Config) -> None:
             app = application(site, websocket, lambda: _missing(node))
             web = await stack.enter_async_context(_web(app, listener, config.port))
             lock_file.tell(web.url)
-            print(f"open {web.url}", flush=True)
+            say(f"open {web.url}")
             if config.pages:
-                print(f"and {web.url}{quote(config.pages.name)}/", flush=True)
+                say(f"and {web.url}{quote(config.pages.name)}/")
             await stop.wait()
             _log.info("stopping")
 
@@ -124,6 +125,7 @@ async def _nats_server(folder: Path, pages: Sequence[str]) -> AsyncIterator[Nats
             raise
         watch = asyncio.get_running_loop().create_task(_watch(server, thread))
         try:
+            _say_ports(server)
             yield server
         finally:
             watch.cancel()
@@ -145,13 +147,17 @@ def _started(folder: Path, pages: Sequence[str]) -> NatsServer:
         except PortTaken:
             if not left:
                 raise
+    return server
+
+
+def _say_ports(server: NatsServer) -> None:
+    """Say which of its usual ports somebody else has."""
     for use, usual, own in (
-        ("NATS", NATS_PORT, port),
-        ("NATS over WebSocket", WEBSOCKET_PORT, websocket_port),
+        ("NATS", NATS_PORT, server.port),
+        ("NATS over WebSocket", WEBSOCKET_PORT, server.websocket_port),
     ):
         if own != usual:
-            print(f"port {usual} is taken: {use} is on {own}")
-    return server
+            say(f"port {usual} is taken: {use} is on {own}")
 
 
 async def _watch(server: NatsServer, thread: Executor) -> None:
@@ -195,7 +201,7 @@ async def _node(url: str, children: list[Child], **options: str) -> AsyncIterato
 async def _web(app: ASGIApp, listener: socket, wanted: int) -> AsyncIterator[WebServer]:
     web = WebServer(app, listener)
     if wanted and web.port != wanted:
-        print(f"port {wanted} is taken: the page is on {web.port}")
+        say(f"port {wanted} is taken: the page is on {web.port}")
     web.start()
     try:
         yield web

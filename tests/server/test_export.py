@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +126,20 @@ def test_the_command_says_what_it_did(
     assert main(["export", "site", "--pages", str(PAGES)]) == 0
     assert "files in site" in capsys.readouterr().out
     assert (tmp_path / "site" / "agents.mjs").is_file()
+
+
+def test_the_command_says_it_where_the_terminal_has_not_every_letter(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agents_server", "export", "ü"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(r" files in \xfc" + "\n")
+    assert (tmp_path / "ü" / "agents.mjs").is_file()
 
 
 @pytest.mark.parametrize("name", ["views", "simple", "wheels", "pyodide"])

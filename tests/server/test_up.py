@@ -46,6 +46,21 @@ sys.exit(main(["up", "--port", "0", "--log-level", "error"]))
 """Somebody presses Ctrl-C three times while the files are read, which no signal interrupts."""
 
 
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(name, *_):
+        if name == "agents_server.up":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder)
+from agents_server.__main__ import main
+sys.exit(main())
+"""
+"""Ctrl-C in the first second, while Python imports."""
+
+
 RACED_START = """
 import sys
 import agents_server.up
@@ -192,6 +207,40 @@ def test_a_second_signal_during_the_start_leaves_nothing(tmp_path: Path) -> None
         with suppress(OSError):  # it has ended
             assert bytes(configuration) not in command.read_bytes()
     assert (process.returncode, process.stderr) == (130, "")
+
+
+def test_a_signal_before_the_start_is_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT, "up"]
+    process = subprocess.run(command, cwd=tmp_path, stderr=subprocess.PIPE, check=False)
+    assert (process.returncode, process.stderr) == (130, b"")
+
+
+def test_an_output_that_nobody_reads_is_named(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    full = os.open("/dev/full", os.O_WRONLY)
+    for output, reason in ((writer, "Broken pipe"), (full, "No space left on device")):
+        for arguments in (["up", "--port", "0", "--log-level", "error"], ["export", "site"]):
+            process = subprocess.run(
+                [sys.executable, "-m", "agents_server", *arguments],
+                cwd=tmp_path,
+                env={**os.environ, "PYTHONUNBUFFERED": ""},
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+            text = f"agents: can't use standard output: {reason}\n"
+            assert (process.returncode, process.stderr) == (1, text)
+        os.close(output)
+
+
+def test_a_start_that_can_not_say_its_ports_leaves_no_nats_server(tmp_path: Path) -> None:
+    with occupied(4222), open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "agents_server", "up", "--port", "0"]
+        process = subprocess.run(command, cwd=tmp_path, stdout=full, check=False)
+    assert process.returncode == 1
+    assert not lives(int((tmp_path / ".agents" / "nats" / "nats-server.pid").read_text()))
 
 
 def test_takes_the_next_ports_and_says_so(start_app: StartApp) -> None:
