@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from agents_core.errors import Unsupported
+from agents_core.ids import agent_id
 from agents_core.version import VERSION
 from agents_server.assets import IMMUTABLE, REVALIDATE, Asset
 from agents_server.config import Config
@@ -50,6 +51,7 @@ class Site:
 
         Raises:
             Unsupported: Pyodide, a wheel or a folder of pages is not there, or its name is taken.
+            InvalidAgentId: the space can't be a token of a subject.
         """
         store = project.cache()
         wheels = [Wheel.read(path) for path in project.wheels()]
@@ -74,7 +76,7 @@ class Site:
             raise Unsupported(f"pages in {config.pages}", "give the folder another name")
         settings = {
             "version": VERSION,
-            "space": config.space,
+            "space": agent_id(config.space),
             "pyodide": pyodide,
             "wheel": next(w.url for w in wheels if w.project == "agents-core"),
             "snapshot": snapshot.url,

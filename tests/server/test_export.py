@@ -112,6 +112,25 @@ def test_a_flag_that_makes_no_page_work_is_refused(
     assert not (tmp_path / "site").exists()
 
 
+def test_an_empty_name_is_not_the_folder_that_we_are_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments in ([""], ["site", "--pages", ""]):
+        with pytest.raises(SystemExit, match="2"):
+            main(["export", *arguments])
+        assert "'' is no folder" in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_space_that_no_page_could_join_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(tmp_path / "site"), "--space", "a.b"]) == 1
+    assert "invalid id 'a.b'" in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
+
+
 @pytest.mark.parametrize("base", ["/", "/a", "/a/b/"])
 @pytest.mark.parametrize("url", ["", "/pg/pyodide/", "https://cdn.example:1/", "http://[::1]/p/"])
 def test_places_that_work_are_taken(base: str, url: str) -> None:

@@ -490,6 +490,10 @@ def test_bad_flags_are_refused_with_the_usage(tmp_path: Path) -> None:
         ["--port", "abc"],
         ["--log-level", "loud"],
         ["--nats", "x", "--no-nats"],
+        ["--nats-websocket", "ws://x", "--no-nats"],
+        ["--input", "x"],
+        ["--data", ""],
+        ["--pages", ""],
     ):
         code, error = refused(tmp_path, *arguments)
         assert code == 2
