@@ -193,7 +193,9 @@ async def _node(url: str, children: list[Child], **options: str) -> AsyncIterato
             async with asyncio.timeout(DRAIN_S):
                 await node.drain()
         except (TimeoutError, AgentsError) as error:
-            _log.warning("the node was closed before it was drained: %s", error or "out of time")
+            _log.warning(
+                "the node was closed before it was drained: %s", str(error) or "out of time"
+            )
             await node.bus.close()
 
 

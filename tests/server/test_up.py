@@ -323,6 +323,15 @@ def test_uses_a_running_server(start_app: StartApp, nats_server: NatsServer) -> 
     assert app.get("/readyz")["status"] == "ok"
 
 
+def test_a_server_that_hangs_does_not_keep_it_from_its_end(start_app: StartApp) -> None:
+    app = start_app()
+    (server,) = app.children()
+    os.kill(server, signal.SIGSTOP)
+    assert app.stop() == 0
+    assert not lives(server)
+    assert any("before it was drained: out of time" in line for line in app.lines)
+
+
 def test_says_who_it_is_to_a_running_server(start_app: StartApp, tmp_path: Path) -> None:
     operator = Operator()
     server = NatsServer(tmp_path / "nats", extra=operator.config())
@@ -417,6 +426,7 @@ def test_the_environment_is_honoured_and_flags_win(
     assert app.get("/config.json")["nats"] == nats_server.websocket_url
     assert app.stop() == 0
     assert [line for line in app.lines if " is taken" not in line] == [f"open {app.url}"]
+    assert start_app(AGENTS_LOG_LEVEL="", NATS_URL="", NATS_CREDS="").stop() == 0  # as if not set
     app = start_app("--no-nats", "--log-level", "info", AGENTS_LOG_LEVEL="error", **urls)
     assert app.get("/config.json")["nats"] == "local://"
     assert app.stop() == 0
