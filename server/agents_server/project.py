@@ -128,9 +128,13 @@ def own_pages(folder: Path) -> dict[str, Path]:
 
 
 def _is_served(name: str) -> bool:
-    """Whether what has that name in a user's folder is; without UTF-8 no URL can name it."""
-    readable = name == name.encode(errors="ignore").decode()
-    return readable and not name.startswith(".") and name not in NOT_SERVED
+    """Whether what has that name in a user's folder is."""
+    return has_url(name) and not name.startswith(".") and name not in NOT_SERVED
+
+
+def has_url(name: str) -> bool:
+    """Whether a URL can name a file of that name, which it can't without UTF-8."""
+    return name == name.encode(errors="ignore").decode()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from agents_core.version import VERSION
 from agents_server.assets import IMMUTABLE, REVALIDATE, Asset
 from agents_server.config import Config
 from agents_server.index import Index, Wheel, lock
-from agents_server.project import LOCK_FILE, PYODIDE_FILES, Example, Project, own_pages
+from agents_server.project import LOCK_FILE, PYODIDE_FILES, Example, Project, has_url, own_pages
 from agents_server.snapshot import Snapshot
 
 INDEX = "/simple/"
@@ -50,7 +50,8 @@ class Site:
         """Read what is to be served.
 
         Raises:
-            Unsupported: Pyodide, a wheel or a folder of pages is not there, or its name is taken.
+            Unsupported: Pyodide, a wheel or a folder of pages is not there, or its name is taken or
+                none that a URL can have.
             InvalidAgentId: the space can't be a token of a subject.
         """
         store = project.cache()
@@ -70,9 +71,8 @@ class Site:
         files = {**project.pages(), **(example.pages() if example else {})}
         if config.pages and not (config.pages / "index.html").is_file():
             raise Unsupported(f"the page {config.pages}", "give a folder with an index.html")
-        if config.pages and config.pages.name in {
-            _folder(path) for path in (*files, *assets, INDEX)
-        }:
+        taken = {_folder(path) for path in (*files, *assets, INDEX)}
+        if config.pages and (config.pages.name in taken or not has_url(config.pages.name)):
             raise Unsupported(f"pages in {config.pages}", "give the folder another name")
         settings = {
             "version": VERSION,

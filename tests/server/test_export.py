@@ -161,8 +161,10 @@ def test_the_command_says_it_where_the_terminal_has_not_every_letter(tmp_path: P
     assert (tmp_path / "ü" / "agents.mjs").is_file()
 
 
-@pytest.mark.parametrize("name", ["views", "simple", "wheels", "pyodide"])
-def test_a_folder_of_pages_can_not_take_a_name_of_the_sites(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["views", "simple", "wheels", "pyodide", os.fsdecode(b"\xff")])
+def test_a_folder_of_pages_can_not_take_a_name_of_the_sites_or_one_without_a_url(
+    name: str, tmp_path: Path
+) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "index.html").write_text("mine", encoding="utf-8")
     with pytest.raises(Unsupported, match="another name"):
