@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents_core.errors import AgentsError
+from agents_core.errors import AgentsError, InvalidModule
 from agents_core.version import VERSION
 from agents_server import log
 from agents_server.__main__ import INTERRUPTED
@@ -168,6 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, asyncio.CancelledError):  # the latter of a second signal
         return INTERRUPTED
     except AgentsError as error:
+        if isinstance(error, InvalidModule):
+            print(error.traceback, end="", file=sys.stderr)
         print(f"agents: {log.redacted(str(error))}", file=sys.stderr)
         return 1
     return 0

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from agents_core.errors import Unsupported
+from agents_core import tracebacks
+from agents_core.errors import InvalidModule, Unsupported
 from agents_server.assets import TYPES
 
 WEB_TYPES = frozenset({".css", ".html", ".mjs", ".svg"})
@@ -150,14 +151,24 @@ class Example:
     folder: Path
 
     def load(self) -> ModuleType:
-        """Import its module."""
+        """Import its module.
+
+        Raises:
+            InvalidModule: it raised something, or has no `server`.
+        """
         path = self.folder / f"{self.name}.py"
         spec = importlib.util.spec_from_file_location(self.name, path)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[self.name] = module  # dataclasses look their module up
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            text = tracebacks.text_of(error)
+            raise InvalidModule(self.name, type(error).__name__, str(error), text) from None
+        if not hasattr(module, "server"):
+            raise InvalidModule(self.name, "AttributeError", "it has no function `server`")
         return module
 
     def pages(self) -> dict[str, Path]:
