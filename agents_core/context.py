@@ -51,7 +51,10 @@ class Context:
 
     @property
     def sender(self) -> str:
-        """The id of who sent the current message; empty outside of a handler."""
+        """The id of who sent the current message; empty outside of a handler.
+
+        Another node says it in the message's body, and nobody checks it.
+        """
         return self._envelope.sender if self._envelope else ""
 
     @property

@@ -186,6 +186,7 @@ class Node:
             RemoteError: the class or its `on_start` raised.
             ConnectionClosed: the node is closed.
             InvalidAgentId, InvalidSpec: see `Child`.
+            Unsupported: see `Timers.check_loop`.
         """
         child = Child(cls, id, args, kwargs, restart, state, mailbox, shutdown, host, deadline)
         await self.supervise(
@@ -203,7 +204,9 @@ class Node:
             InvalidSpec: it is no supervisor.
             RemoteError: an agent could not start; those before it were stopped again.
             ConnectionClosed: the node is closed.
+            Unsupported: see `Timers.check_loop`.
         """
+        self.timers.check_loop()
         if not isinstance(spec, Supervisor):
             raise InvalidSpec(f"{spec!r} is no Supervisor: write Supervisor([…]), or use spawn")
         if self._leaving:
@@ -381,7 +384,12 @@ class Node:
     # -- NATS
 
     def publish(self, subject: str, payload: bytes = b"") -> None:
-        """See `Bus.publish`; the subject is used as it is."""
+        """See `Bus.publish`; the subject is used as it is.
+
+        Raises:
+            Unsupported: see `Timers.check_loop`.
+        """
+        self.timers.check_loop()
         self.bus.publish(subject, payload)
 
     def publish_json(self, subject: str, value: Any) -> None:
@@ -389,8 +397,9 @@ class Node:
 
         Raises:
             EncodeError: it has no JSON form.
+            Unsupported: see `Timers.check_loop`.
         """
-        self.bus.publish(subject, jsonvalue.dumps(value))
+        self.publish(subject, jsonvalue.dumps(value))
 
     async def subscribe(
         self, subject: str, queue: str = "", cb: Callback | None = None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import traceback
 from types import TracebackType
 
-MACHINERY = frozenset({"_pyodide", "agents_browser", "agents_core", "asyncio", "importlib"})
+MACHINERY = frozenset(
+    {"_pyodide", "agents_browser", "agents_core", "agents_server", "asyncio", "importlib"}
+)
 """Packages whose frames tell nothing at the top of a traceback: they call everybody's code."""
 
 

@@ -312,7 +312,7 @@ class Guest:
 
     # -- ending
 
-    async def close(self) -> None:
+    async def end(self) -> None:
         """End what still runs, as when the interpreter itself goes on."""
         for cell in self.router.cells.values():
             cell.kill("its host closes")

@@ -2,6 +2,9 @@
 
 import sys
 
+INTERRUPTED = 130
+"""The exit code that shells give a command that was ended by Ctrl-C."""
+
 
 def main() -> int:
     """The command, or which package it lacks."""
@@ -10,6 +13,8 @@ def main() -> int:
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         sys.exit(f"agents: {package} is missing: pip install 'agents-core[server]'")
+    except KeyboardInterrupt:  # these imports take a second
+        return INTERRUPTED
     return run()
 
 

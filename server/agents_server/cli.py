@@ -9,18 +9,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents_core.errors import AgentsError
+from agents_core.errors import AgentsError, InvalidModule
 from agents_core.version import VERSION
 from agents_server import log
+from agents_server.__main__ import INTERRUPTED
 from agents_server.config import HTTP_PORT, Config
 from agents_server.export import export
+from agents_server.output import say
 from agents_server.project import Project
 from agents_server.site import Site
 from agents_server.up import up
 from agents_server.web import PORT_MAX
-
-INTERRUPTED = 130
-"""The exit code that shells give a command that was ended by Ctrl-C."""
 
 _EXPORT = "write the page, Pyodide and pages of your own as files for any server"
 _ENVIRONMENT = """\
@@ -56,11 +55,16 @@ def parser() -> argparse.ArgumentParser:
     add("--port", type=_port, default=HTTP_PORT, help="of the page (default %(default)s)")
     add("--example", metavar="NAME", default="", help="run examples/NAME")
     add("--input", metavar="FILE", help="what the example works on")
-    add("--pages", metavar="FOLDER", help="serve pages of your own too, at /NAME OF THE FOLDER/")
+    add(
+        "--pages",
+        metavar="FOLDER",
+        type=_folder,
+        help="serve pages of your own too, at /NAME OF THE FOLDER/",
+    )
     _add_both(command)
     add("--log-level", choices=log.LEVELS, help="default info")
     add("--log-format", choices=("plain", "json"), default="plain", help="default %(default)s")
-    add("--data", metavar="FOLDER", default=".agents", help="default %(default)s")
+    add("--data", metavar="FOLDER", type=_folder, default=".agents", help="default %(default)s")
     command.set_defaults(run=_up, command=command)
     _add_export(
         commands.add_parser(
@@ -72,8 +76,10 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_export(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("folder", metavar="FOLDER", help="where to; what is there is overwritten")
-    add("--pages", metavar="FOLDER", help="pages of your own, at /NAME OF THE FOLDER/")
+    add("folder", metavar="FOLDER", type=_folder, help="where to; what is there is overwritten")
+    add(
+        "--pages", metavar="FOLDER", type=_folder, help="pages of your own, at /NAME OF THE FOLDER/"
+    )
     add("--nats-websocket", metavar="URL", default="local://", help="default %(default)s: none")
     add(
         "--base",
@@ -104,6 +110,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _folder(text: str) -> str:
+    if not text:  # would be the one that we are in, and its files overwritten
+        raise argparse.ArgumentTypeError("'' is no folder: give . for this one")
+    return text
+
+
 def _origin(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/?#@]+", text):
         instead = "give one such as http://localhost:8888"
@@ -131,6 +143,10 @@ def _up(flags: argparse.Namespace) -> None:
         flags.command.error("--creds is for the server that --nats names")
     if config.origins and config.nats:
         flags.command.error("--origin is for a server that is started here, not for another one")
+    if flags.no_nats and flags.nats_websocket:
+        flags.command.error("--nats-websocket is a server's, and --no-nats has none")
+    if flags.input is not None and not config.example:
+        flags.command.error("--input is for what --example names")
     log.install(config.log_level, config.log_format)
     asyncio.run(up(config))
 
@@ -141,17 +157,19 @@ def _export(flags: argparse.Namespace) -> None:
     site = Site.gather(Project.find(), config, None)
     folder = Path(flags.folder)
     count = export(site, folder, nats=flags.nats_websocket, base=flags.base)
-    print(f"{count} files in {folder}")
+    say(f"{count} files in {folder}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the return value is the exit code."""
-    flags = parser().parse_args(arguments)
     try:
+        flags = parser().parse_args(arguments)
         flags.run(flags)
     except (KeyboardInterrupt, asyncio.CancelledError):  # the latter of a second signal
         return INTERRUPTED
     except AgentsError as error:
+        if isinstance(error, InvalidModule):
+            print(error.traceback, end="", file=sys.stderr)
         print(f"agents: {log.redacted(str(error))}", file=sys.stderr)
         return 1
     return 0

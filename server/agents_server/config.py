@@ -58,6 +58,7 @@ class Config:
         elif not websocket and nats.startswith(("ws://", "wss://")):
             websocket = nats
         remote = nats and nats != "local://"  # one of our own asks for no credentials
+        level = flags.log_level or environment.get("AGENTS_LOG_LEVEL", "").lower() or "info"
         return cls(
             nats=nats,
             creds=(flags.creds or environment.get("NATS_CREDS", "")) if remote else "",
@@ -70,7 +71,7 @@ class Config:
             pages=Path(flags.pages).resolve() if flags.pages else None,
             space=flags.space,
             pyodide_url=flags.pyodide_url,
-            log_level=flags.log_level or environment.get("AGENTS_LOG_LEVEL", "info").lower(),
+            log_level=level,
             log_format=flags.log_format,
             data=Path(flags.data),
         )

@@ -58,7 +58,7 @@ async def run(end: socket.socket) -> None:
     pipe.closed.add_done_callback(lambda _: done.set())
     guest.attach(pipe)
     await done.wait()
-    await guest.close()
+    await guest.end()
     pipe.close()
 
 

@@ -62,6 +62,11 @@ def executable() -> str:
     return found
 
 
+def _quoted(path: Path) -> str:
+    """As it is written in a configuration file."""
+    return json.dumps(path.as_posix(), ensure_ascii=False)
+
+
 @dataclass
 class NatsServer:
     """One nats-server on loopback, with TCP, WebSocket and JetStream.
@@ -112,8 +117,8 @@ class NatsServer:
         return f"""\
 # Written by agents-core at each start; a change made here is lost.
 server_name: agents-core
-pid_file: "{self.pid_path.as_posix()}"
-ports_file_dir: "{self.folder.resolve().as_posix()}"
+pid_file: {_quoted(self.pid_path)}
+ports_file_dir: {_quoted(self.folder.resolve())}
 listen: "{LOOPBACK}:{self.port or ANY_PORT}"
 websocket {{
   listen: "{LOOPBACK}:{self.websocket_port or ANY_PORT}"
@@ -122,7 +127,7 @@ websocket {{
   allowed_origins: {json.dumps([*self.origins])}
 }}
 jetstream {{
-  store_dir: "{(self.folder / "jetstream").as_posix()}"
+  store_dir: {_quoted(self.folder / "jetstream")}
   sync_interval: always   # an acknowledged message is on the disk
 }}
 {self.extra}"""
@@ -147,7 +152,7 @@ jetstream {{
         with usable(self.folder):
             for left in self._ports_files():  # of a server that was killed
                 left.unlink()
-            self.config_path.write_text(self.config(), encoding="utf-8")
+            self.config_path.write_bytes(os.fsencode(self.config()))  # the paths as they are there
             log = self.log_path.open("ab")
         with log:
             # A session of its own: Ctrl-C in the terminal is for us, and we stop the server when we
@@ -168,7 +173,7 @@ jetstream {{
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except (OSError, ValueError):
             return  # none, or it has ended
-        if str(self.config_path).encode() in command:
+        if bytes(self.config_path) in command:
             os.kill(pid, signal.SIGTERM)
             deadline = time.monotonic() + STOP_SECONDS_MAX
             while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from agents_core.errors import Unsupported
+from agents_core import tracebacks
+from agents_core.errors import InvalidModule, Unsupported
 from agents_server.assets import TYPES
 
 WEB_TYPES = frozenset({".css", ".html", ".mjs", ".svg"})
@@ -128,9 +129,13 @@ def own_pages(folder: Path) -> dict[str, Path]:
 
 
 def _is_served(name: str) -> bool:
-    """Whether what has that name in a user's folder is; without UTF-8 no URL can name it."""
-    readable = name == name.encode(errors="ignore").decode()
-    return readable and not name.startswith(".") and name not in NOT_SERVED
+    """Whether what has that name in a user's folder is."""
+    return has_url(name) and not name.startswith(".") and name not in NOT_SERVED
+
+
+def has_url(name: str) -> bool:
+    """Whether a URL can name a file of that name, which it can't without UTF-8."""
+    return name == name.encode(errors="ignore").decode()
 
 
 @dataclass(frozen=True)
@@ -146,14 +151,24 @@ class Example:
     folder: Path
 
     def load(self) -> ModuleType:
-        """Import its module."""
+        """Import its module.
+
+        Raises:
+            InvalidModule: it raised something, or has no `server`.
+        """
         path = self.folder / f"{self.name}.py"
         spec = importlib.util.spec_from_file_location(self.name, path)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[self.name] = module  # dataclasses look their module up
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            text = tracebacks.text_of(error)
+            raise InvalidModule(self.name, type(error).__name__, str(error), text) from None
+        if not hasattr(module, "server"):
+            raise InvalidModule(self.name, "AttributeError", "it has no function `server`")
         return module
 
     def pages(self) -> dict[str, Path]:

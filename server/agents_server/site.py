@@ -10,11 +10,12 @@ from typing import Any
 from urllib.parse import quote
 
 from agents_core.errors import Unsupported
+from agents_core.ids import agent_id
 from agents_core.version import VERSION
 from agents_server.assets import IMMUTABLE, REVALIDATE, Asset
 from agents_server.config import Config
 from agents_server.index import Index, Wheel, lock
-from agents_server.project import LOCK_FILE, PYODIDE_FILES, Example, Project, own_pages
+from agents_server.project import LOCK_FILE, PYODIDE_FILES, Example, Project, has_url, own_pages
 from agents_server.snapshot import Snapshot
 
 INDEX = "/simple/"
@@ -49,7 +50,9 @@ class Site:
         """Read what is to be served.
 
         Raises:
-            Unsupported: Pyodide, a wheel or a folder of pages is not there, or its name is taken.
+            Unsupported: Pyodide, a wheel or a folder of pages is not there, or its name is taken or
+                none that a URL can have.
+            InvalidAgentId: the space can't be a token of a subject.
         """
         store = project.cache()
         wheels = [Wheel.read(path) for path in project.wheels()]
@@ -68,13 +71,12 @@ class Site:
         files = {**project.pages(), **(example.pages() if example else {})}
         if config.pages and not (config.pages / "index.html").is_file():
             raise Unsupported(f"the page {config.pages}", "give a folder with an index.html")
-        if config.pages and config.pages.name in {
-            _folder(path) for path in (*files, *assets, INDEX)
-        }:
+        taken = {_folder(path) for path in (*files, *assets, INDEX)}
+        if config.pages and (config.pages.name in taken or not has_url(config.pages.name)):
             raise Unsupported(f"pages in {config.pages}", "give the folder another name")
         settings = {
             "version": VERSION,
-            "space": config.space,
+            "space": agent_id(config.space),
             "pyodide": pyodide,
             "wheel": next(w.url for w in wheels if w.project == "agents-core"),
             "snapshot": snapshot.url,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from socket import socket
@@ -23,6 +24,7 @@ from agents_server.config import NATS_PORT, WEBSOCKET_PORT, Config
 from agents_server.http import application
 from agents_server.lock import Lock
 from agents_server.nats_server import NatsServer, PortTaken, free_port
+from agents_server.output import say
 from agents_server.project import Project
 from agents_server.site import Site
 from agents_server.web import WebServer, listen, origins
@@ -66,7 +68,7 @@ async def up(config: Config) -> None:
                 server = await stack.enter_async_context(_nats_server(config.data / "nats", pages))
                 nats, websocket = server.url, server.websocket_url
             elif websocket == "local://" and nats != "local://":
-                print("pages work by themselves: say --nats-websocket URL for them to reach NATS")
+                say("pages work by themselves: say --nats-websocket URL for them to reach NATS")
             credentials = {"user_credentials": config.creds} if config.creds else {}
             node = await stack.enter_async_context(
                 _node(nats, children, name=name, space=config.space, **credentials)
@@ -74,9 +76,9 @@ async def up(config: Config) -> None:
             app = application(site, websocket, lambda: _missing(node))
             web = await stack.enter_async_context(_web(app, listener, config.port))
             lock_file.tell(web.url)
-            print(f"open {web.url}", flush=True)
+            say(f"open {web.url}")
             if config.pages:
-                print(f"and {web.url}{quote(config.pages.name)}/", flush=True)
+                say(f"and {web.url}{quote(config.pages.name)}/")
             await stop.wait()
             _log.info("stopping")
 
@@ -112,21 +114,22 @@ def _on_signals() -> asyncio.Event:
 
 @asynccontextmanager
 async def _nats_server(folder: Path, pages: Sequence[str]) -> AsyncIterator[NatsServer]:
-    starting = asyncio.create_task(asyncio.to_thread(_started, folder, pages))
-    try:
-        server = await asyncio.shield(starting)
-    except asyncio.CancelledError:  # no thread can be cancelled; what it starts must not stay
-        await asyncio.wait([starting])
-        if starting.exception() is None:
-            await asyncio.to_thread(starting.result().stop)
-        raise
-    watch = asyncio.get_running_loop().create_task(_watch(server))
-    try:
-        yield server
-    finally:
-        watch.cancel()
-        await asyncio.wait([watch])
-        await asyncio.to_thread(server.stop)
+    with ThreadPoolExecutor(1) as thread:  # one call after the other: its end behind its starts
+        starting = thread.submit(_started, folder, pages)
+        try:
+            server = await asyncio.wrap_future(starting)
+        except asyncio.CancelledError:  # no thread can be cancelled; what it starts must not stay
+            thread.shutdown()
+            if not starting.cancelled() and starting.exception() is None:
+                starting.result().stop()
+            raise
+        watch = asyncio.get_running_loop().create_task(_watch(server, thread))
+        try:
+            _say_ports(server)
+            yield server
+        finally:
+            watch.cancel()
+            thread.submit(server.stop).result()  # nothing else is left that could wait for the loop
 
 
 def _started(folder: Path, pages: Sequence[str]) -> NatsServer:
@@ -144,16 +147,20 @@ def _started(folder: Path, pages: Sequence[str]) -> NatsServer:
         except PortTaken:
             if not left:
                 raise
-    for use, usual, own in (
-        ("NATS", NATS_PORT, port),
-        ("NATS over WebSocket", WEBSOCKET_PORT, websocket_port),
-    ):
-        if own != usual:
-            print(f"port {usual} is taken: {use} is on {own}")
     return server
 
 
-async def _watch(server: NatsServer) -> None:
+def _say_ports(server: NatsServer) -> None:
+    """Say which of its usual ports somebody else has."""
+    for use, usual, own in (
+        ("NATS", NATS_PORT, server.port),
+        ("NATS over WebSocket", WEBSOCKET_PORT, server.websocket_port),
+    ):
+        if own != usual:
+            say(f"port {usual} is taken: {use} is on {own}")
+
+
+async def _watch(server: NatsServer, thread: Executor) -> None:
     """Start a nats-server that died again, on its ports: the nodes come back by themselves."""
     intensity = Intensity(RESTARTS_MAX, RESTARTS_S)
     while True:
@@ -166,7 +173,7 @@ async def _watch(server: NatsServer) -> None:
             return
         _log.warning("nats-server died; starting it again")
         try:
-            await asyncio.to_thread(server.start)
+            await asyncio.get_running_loop().run_in_executor(thread, server.start)
         except AgentsError as error:
             _log.error("%s", error)
 
@@ -186,7 +193,9 @@ async def _node(url: str, children: list[Child], **options: str) -> AsyncIterato
             async with asyncio.timeout(DRAIN_S):
                 await node.drain()
         except (TimeoutError, AgentsError) as error:
-            _log.warning("the node was closed before it was drained: %s", error or "out of time")
+            _log.warning(
+                "the node was closed before it was drained: %s", str(error) or "out of time"
+            )
             await node.bus.close()
 
 
@@ -194,7 +203,7 @@ async def _node(url: str, children: list[Child], **options: str) -> AsyncIterato
 async def _web(app: ASGIApp, listener: socket, wanted: int) -> AsyncIterator[WebServer]:
     web = WebServer(app, listener)
     if wanted and web.port != wanted:
-        print(f"port {wanted} is taken: the page is on {web.port}")
+        say(f"port {wanted} is taken: the page is on {web.port}")
     web.start()
     try:
         yield web

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,6 +112,25 @@ def test_a_flag_that_makes_no_page_work_is_refused(
     assert not (tmp_path / "site").exists()
 
 
+def test_an_empty_name_is_not_the_folder_that_we_are_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments in ([""], ["site", "--pages", ""]):
+        with pytest.raises(SystemExit, match="2"):
+            main(["export", *arguments])
+        assert "'' is no folder" in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_space_that_no_page_could_join_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(tmp_path / "site"), "--space", "a.b"]) == 1
+    assert "invalid id 'a.b'" in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
+
+
 @pytest.mark.parametrize("base", ["/", "/a", "/a/b/"])
 @pytest.mark.parametrize("url", ["", "/pg/pyodide/", "https://cdn.example:1/", "http://[::1]/p/"])
 def test_places_that_work_are_taken(base: str, url: str) -> None:
@@ -125,8 +147,24 @@ def test_the_command_says_what_it_did(
     assert (tmp_path / "site" / "agents.mjs").is_file()
 
 
-@pytest.mark.parametrize("name", ["views", "simple", "wheels", "pyodide"])
-def test_a_folder_of_pages_can_not_take_a_name_of_the_sites(name: str, tmp_path: Path) -> None:
+def test_the_command_says_it_where_the_terminal_has_not_every_letter(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agents_server", "export", "ü"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(r" files in \xfc" + "\n")
+    assert (tmp_path / "ü" / "agents.mjs").is_file()
+
+
+@pytest.mark.parametrize("name", ["views", "simple", "wheels", "pyodide", os.fsdecode(b"\xff")])
+def test_a_folder_of_pages_can_not_take_a_name_of_the_sites_or_one_without_a_url(
+    name: str, tmp_path: Path
+) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "index.html").write_text("mine", encoding="utf-8")
     with pytest.raises(Unsupported, match="another name"):

@@ -59,6 +59,27 @@ async def test_the_end_of_a_node(end: Callable[[Node], Coroutine[Any, Any, None]
         assert node.bus.status is Status.CLOSED
 
 
+async def test_a_start() -> None:
+    async with connect("local://") as node:
+        await node.spawn(Echo, "first")
+        echo = await from_another_thread(lambda: node.spawn(Echo, "echo"))
+        assert (await echo.info())["restarts"] == 0
+        assert await echo.ask("echo") == "here"
+
+
+@pytest.mark.nats
+@pytest.mark.parametrize("url", ["local://", "nats://"])
+async def test_what_a_node_publishes(nats_server: NatsServer, url: str) -> None:
+    async with connect(nats_server.url if url == "nats://" else url) as node:
+        news = await node.subscribe("news")
+        for publish in (node.publish_json, node.publish):
+            with pytest.raises(Unsupported, match="call_soon_threadsafe"):
+                await asyncio.to_thread(publish, "news", b"" if publish == node.publish else 1)
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(loop.call_soon_threadsafe, node.publish_json, "news", 2)
+        assert (await news.next_msg(5)).data == b"2"
+
+
 @pytest.mark.parametrize("host", ["inline", "worker"])
 async def test_an_agent(host: str) -> None:
     async with connect("local://") as node:

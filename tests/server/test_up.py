@@ -46,6 +46,21 @@ sys.exit(main(["up", "--port", "0", "--log-level", "error"]))
 """Somebody presses Ctrl-C three times while the files are read, which no signal interrupts."""
 
 
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(name, *_):
+        if name == "agents_server.up":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder)
+from agents_server.__main__ import main
+sys.exit(main())
+"""
+"""Ctrl-C in the first second, while Python imports."""
+
+
 RACED_START = """
 import sys
 import agents_server.up
@@ -61,6 +76,30 @@ agents_server.up.free_port = look
 sys.exit(main(["up", "--port", "0", "--log-level", "error"]))
 """
 """Somebody takes these ports between the look whether they are free and nats-server's start."""
+
+
+ENDED_WHILE_RESTARTING = """
+import os, signal, sys, threading
+import agents_server.up
+from agents_server.cli import main
+
+class NatsServer(agents_server.up.NatsServer):
+    ended = threading.Event()
+
+    def start(self):
+        if self.process:
+            os.kill(os.getpid(), signal.SIGINT)
+            self.ended.wait(2)
+        super().start()
+
+    def stop(self):
+        super().stop()
+        self.ended.set()
+
+agents_server.up.NatsServer = NatsServer
+sys.exit(main(["up", "--port", "0"]))
+"""
+"""Ctrl-C while a nats-server that died is started again, which takes until all else has ended."""
 
 
 @contextmanager
@@ -170,6 +209,40 @@ def test_a_second_signal_during_the_start_leaves_nothing(tmp_path: Path) -> None
     assert (process.returncode, process.stderr) == (130, "")
 
 
+def test_a_signal_before_the_start_is_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT, "up"]
+    process = subprocess.run(command, cwd=tmp_path, stderr=subprocess.PIPE, check=False)
+    assert (process.returncode, process.stderr) == (130, b"")
+
+
+def test_an_output_that_nobody_reads_is_named(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    full = os.open("/dev/full", os.O_WRONLY)
+    for output, reason in ((writer, "Broken pipe"), (full, "No space left on device")):
+        for arguments in (["up", "--port", "0", "--log-level", "error"], ["export", "site"]):
+            process = subprocess.run(
+                [sys.executable, "-m", "agents_server", *arguments],
+                cwd=tmp_path,
+                env={**os.environ, "PYTHONUNBUFFERED": ""},
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+            text = f"agents: can't use standard output: {reason}\n"
+            assert (process.returncode, process.stderr) == (1, text)
+        os.close(output)
+
+
+def test_a_start_that_can_not_say_its_ports_leaves_no_nats_server(tmp_path: Path) -> None:
+    with occupied(4222), open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "agents_server", "up", "--port", "0"]
+        process = subprocess.run(command, cwd=tmp_path, stdout=full, check=False)
+    assert process.returncode == 1
+    assert not lives(int((tmp_path / ".agents" / "nats" / "nats-server.pid").read_text()))
+
+
 def test_takes_the_next_ports_and_says_so(start_app: StartApp) -> None:
     with occupied(4222), occupied(8080), occupied(8000):
         app = start_app()
@@ -220,6 +293,17 @@ def test_starts_a_nats_server_again_that_died(start_app: StartApp) -> None:
         time.sleep(0.05)
 
 
+def test_a_nats_server_that_is_started_again_does_not_outlive_the_end(tmp_path: Path) -> None:
+    app = App(tmp_path, [], program=("-c", ENDED_WHILE_RESTARTING))
+    app.start()
+    (first,) = app.children()
+    os.kill(first, signal.SIGKILL)
+    assert app.wait() == 0
+    again = int((tmp_path / ".agents" / "nats" / "nats-server.pid").read_text())
+    assert again != first
+    assert not lives(again)
+
+
 def test_an_orphan_is_stopped_by_the_next_start(start_app: StartApp) -> None:
     app = start_app()
     (orphan,) = app.children()
@@ -237,6 +321,15 @@ def test_uses_a_running_server(start_app: StartApp, nats_server: NatsServer) -> 
     assert app.children() == []
     assert app.get("/config.json")["nats"] == websocket
     assert app.get("/readyz")["status"] == "ok"
+
+
+def test_a_server_that_hangs_does_not_keep_it_from_its_end(start_app: StartApp) -> None:
+    app = start_app()
+    (server,) = app.children()
+    os.kill(server, signal.SIGSTOP)
+    assert app.stop() == 0
+    assert not lives(server)
+    assert any("before it was drained: out of time" in line for line in app.lines)
 
 
 def test_says_who_it_is_to_a_running_server(start_app: StartApp, tmp_path: Path) -> None:
@@ -333,6 +426,7 @@ def test_the_environment_is_honoured_and_flags_win(
     assert app.get("/config.json")["nats"] == nats_server.websocket_url
     assert app.stop() == 0
     assert [line for line in app.lines if " is taken" not in line] == [f"open {app.url}"]
+    assert start_app(AGENTS_LOG_LEVEL="", NATS_URL="", NATS_CREDS="").stop() == 0  # as if not set
     app = start_app("--no-nats", "--log-level", "info", AGENTS_LOG_LEVEL="error", **urls)
     assert app.get("/config.json")["nats"] == "local://"
     assert app.stop() == 0
@@ -374,6 +468,13 @@ def test_a_bad_start_ends_with_one_clear_line(
     assert all(word in error for word in words)
 
 
+@pytest.mark.parametrize("name", ['a "b" c', r"a\b", "ü", os.fsdecode(b"\xff")])
+def test_its_folder_may_have_any_name(start_app: StartApp, tmp_path: Path, name: str) -> None:
+    app = start_app("--data", name, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", LC_ALL="C")
+    assert app.get("/readyz")["status"] == "ok"
+    assert (tmp_path / name / "nats" / "nats-server.conf").exists()
+
+
 def test_what_is_in_the_way_of_the_nats_server_is_named(tmp_path: Path) -> None:
     (tmp_path / ".agents").mkdir()
     (tmp_path / ".agents" / "nats").write_text("a file", encoding="utf-8")
@@ -399,6 +500,10 @@ def test_bad_flags_are_refused_with_the_usage(tmp_path: Path) -> None:
         ["--port", "abc"],
         ["--log-level", "loud"],
         ["--nats", "x", "--no-nats"],
+        ["--nats-websocket", "ws://x", "--no-nats"],
+        ["--input", "x"],
+        ["--data", ""],
+        ["--pages", ""],
     ):
         code, error = refused(tmp_path, *arguments)
         assert code == 2

@@ -106,7 +106,7 @@ class Interpreter:
     def die(self, reason: str) -> None:
         """End, as when a process is killed."""
         if self._ending is None:
-            self._ending = self._loop.create_task(self.guest.close())
+            self._ending = self._loop.create_task(self.guest.end())
             self._running.remove(self)
             if self._handler is not None:
                 logging.getLogger("agents").removeHandler(self._handler)

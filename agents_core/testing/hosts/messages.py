@@ -122,7 +122,8 @@ async def has_a_node(kit: Kit) -> None:
     assert await caller.ask({"type": "node", "name": "version"}, ASK_S) == kit.node.version
     assert await caller.ask({"type": "node", "name": "root"}, ASK_S) == kit.node.root
     assert await caller.ask({"type": "node", "name": "host"}, ASK_S) == kit.node.host
-    assert await caller.ask({"type": "node", "name": "subscribe"}, ASK_S) == "Unsupported"
+    for name in ("subscribe", "close"):
+        assert await caller.ask({"type": "node", "name": name}, ASK_S) == "Unsupported"
 
 
 async def hands_its_log_on(kit: Kit) -> None:

@@ -53,7 +53,7 @@ class Parent:
 
     async def end(self) -> None:
         self.channel.close(HostLost("h", "the test is over"))
-        await self.guest.close()
+        await self.guest.end()
 
 
 class Ahead:
@@ -259,6 +259,6 @@ async def test_it_ends_with_what_still_starts(gates: list[asyncio.Event]) -> Non
     parent = Parent()
     starting = asyncio.create_task(parent.start(Slow))
     await until(lambda: gates)
-    await parent.guest.close()
+    await parent.guest.end()
     assert "exit" in await starting
     await parent.end()
