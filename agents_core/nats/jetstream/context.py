@@ -43,6 +43,7 @@ from agents_core.nats.jetstream.record import check_config
 from agents_core.nats.jetstream.subscription import PullSubscription
 from agents_core.nats.jetstream.window import MAX_PENDING, RETRY_ATTEMPTS, RETRY_WAIT_S, Window
 from agents_core.nats.options import NotifyError
+from agents_core.timers import check_seconds
 
 
 class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
@@ -308,14 +309,18 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
             max_messages: at most so many asked for and not yet taken; 500 by default.
             max_bytes: the same in bytes, instead of `max_messages`.
             expires: seconds that one request lives on the server, at least 1.
-            heartbeat: seconds between the server's signs of life while it has no message; 5 by
-                default. After two that are missing the consumer is replaced.
+            heartbeat: seconds between the server's signs of life while it has no message, 0.5 to
+                half of `expires` and at most 30; 5 by default, or half of `expires` if that is
+                less. After two that are missing the consumer is replaced.
             error_cb: told why a consumer was replaced, and what `cb` raises. Logged by default.
             created_cb: told about each consumer that was made, the first included.
 
         Raises:
             StreamNotFound: there is no such stream.
             BadRequest: the server refuses the configuration.
+            InvalidOption: an argument can't be.
+            ValueError: what is to be a number of seconds is none.
+            Unsupported: the callback can't be called.
         """
         filters = [filter_subjects] if isinstance(filter_subjects, str) else list(filter_subjects)
         if not filters and deliver_policy == DeliverPolicy.LAST_PER_SUBJECT:
@@ -334,6 +339,7 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
             num_replicas=1,
             mem_storage=True,
         )
+        check_seconds(expires, "expires")
         beat = min(HEARTBEAT_S, expires / 2) if heartbeat is None else heartbeat
         flow = Flow.of(max_messages, max_bytes, expires, beat)
         consumer = OrderedConsumer(self, check_name(stream), config, flow, cb, error_cb, created_cb)

@@ -144,6 +144,13 @@ async def test_what_an_ordered_consumer_is(
             assert request.body["idle_heartbeat"] == 5_000_000_000
 
 
+async def test_the_life_of_a_request_of_an_ordered_consumer_is_in_seconds() -> None:
+    async with jetstream() as (js, _):
+        wrong: Any = "5"
+        with pytest.raises(ValueError, match="expires: '5' is not a number of seconds"):
+            await js.ordered_consumer("s", expires=wrong)
+
+
 async def test_a_name_is_no_configuration() -> None:
     async with jetstream() as (js, _):
         wrong: Any = "NAME"
