@@ -24,6 +24,7 @@ from agents_core.nats.jetstream.errors import (
     ConsumerExists,
     ConsumerInvalidReset,
     ConsumerIsPush,
+    ConsumerMismatch,
     ConsumerNotFound,
     FetchTimeout,
     MaxBytesExceeded,
@@ -74,6 +75,31 @@ async def test_a_consumer_from_its_making_to_its_end(nats_server: NatsServer, ki
                 await request(name, "d")
         with pytest.raises(StreamNotFound):
             await js.consumers_info(unique())
+
+
+@BUSES
+async def test_who_reads_by_a_consumer_that_exists_does_not_change_it(
+    nats_server: NatsServer, kind: str
+) -> None:
+    async with stream(nats_server, kind) as (js, name):
+        made = await js.add_consumer(name, name="n", filter_subject=f"{name}.a", max_deliver=7)
+        config = ConsumerConfig(name="n", max_deliver=2)
+        assert (await js.pull_subscribe(f"{name}.a", stream=name, config=config)).consumer == "n"
+        with pytest.raises(ConsumerMismatch):
+            await js.pull_subscribe(f"{name}.b", stream=name, config=config)
+        assert (await js.consumer_info(name, "n")).config == made.config
+
+
+async def test_two_that_make_one_consumer_do_not_change_what_the_other_reads(
+    nats_server: NatsServer,
+) -> None:
+    async with stream(nats_server) as (js, name):
+        calls = (js.pull_subscribe(f"{name}.{subject}", "d", name) for subject in "ab")
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        assert sorted(type(one).__name__ for one in found) == [
+            "ConsumerMismatch",
+            "PullSubscription",
+        ]
 
 
 async def test_a_consumer_with_nanoseconds_is_changed(nats_server: NatsServer) -> None:

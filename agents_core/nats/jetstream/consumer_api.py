@@ -21,7 +21,10 @@ _PAST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ConsumerAPI(API):
-    """What can be asked about consumers. Each call raises what `API.request` raises."""
+    """What can be asked about consumers. Each call raises what `API.request` raises.
+
+    A name that can't be one is refused by `InvalidName`.
+    """
 
     async def add_consumer(
         self,

@@ -24,7 +24,7 @@ from agents_core.nats.jetstream.consumer import (
 from agents_core.nats.jetstream.consumer_api import check_filters
 from agents_core.nats.jetstream.counter import Counter
 from agents_core.nats.jetstream.delivery import JSCallback
-from agents_core.nats.jetstream.errors import ConsumerNotFound, NoStreamResponse
+from agents_core.nats.jetstream.errors import ConsumerExists, ConsumerNotFound, NoStreamResponse
 from agents_core.nats.jetstream.flow import EXPIRES_S, Flow
 from agents_core.nats.jetstream.ingest import (
     ACK_EVERY,
@@ -43,6 +43,7 @@ from agents_core.nats.jetstream.record import check_config
 from agents_core.nats.jetstream.subscription import PullSubscription
 from agents_core.nats.jetstream.window import MAX_PENDING, RETRY_ATTEMPTS, RETRY_WAIT_S, Window
 from agents_core.nats.options import NotifyError
+from agents_core.timers import check_seconds
 
 
 class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
@@ -215,10 +216,12 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
     ) -> PullSubscription:
         """Read a subject by a pull consumer, which is made if it does not exist.
 
-        One that exists is used as it is, if its filter is what is asked for.
+        One that exists, by `durable` or by a name in `config`, is used as it is, if its filter is
+        what is asked for, or it has none and so reads everything.
 
         Args:
-            subject: what to read; becomes the consumer's filter unless `config` has several.
+            subject: what to read; becomes the consumer's filter unless `config` has several. Empty
+                for what `config` says, or for whatever the consumer reads.
             durable: the consumer's name; without it, it goes when nobody reads any more.
             stream: where; found by the subject if it is not given.
             config: what a new consumer is to be.
@@ -235,19 +238,25 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
         wanted = config or ConsumerConfig()
         if subject and not wanted.filter_subjects:
             wanted = wanted.evolve(filter_subject=subject)
-        if durable:
-            try:
-                found = await self.consumer_info(stream, durable)
-            except ConsumerNotFound:
-                pass
-            else:
-                if subject:
-                    check_filters(found, wanted)
-                return PullSubscription(self, stream, durable)
-        name = durable or wanted.name or wanted.durable_name or unique()
+        known = durable or wanted.name or wanted.durable_name
+        name = known or unique()
         wanted = wanted.evolve(name=name, durable_name=durable or wanted.durable_name)
-        await self.add_consumer(stream, wanted)
+        if not (known and await self._exists(stream, wanted)):
+            try:
+                await self.create_consumer(stream, wanted)
+            except ConsumerExists:  # somebody else was faster
+                await self._exists(stream, wanted)
         return PullSubscription(self, stream, name)
+
+    async def _exists(self, stream: str, wanted: ConsumerConfig) -> bool:
+        """Whether there is a consumer of that name; one that reads something else is refused."""
+        try:
+            found = await self.consumer_info(stream, wanted.name or "")
+        except ConsumerNotFound:
+            return False
+        if wanted.filter_subject or wanted.filter_subjects:
+            check_filters(found, wanted)
+        return True
 
     async def pull_subscribe_bind(
         self, consumer: str | None = None, stream: str | None = None, *, durable: str | None = None
@@ -300,14 +309,18 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
             max_messages: at most so many asked for and not yet taken; 500 by default.
             max_bytes: the same in bytes, instead of `max_messages`.
             expires: seconds that one request lives on the server, at least 1.
-            heartbeat: seconds between the server's signs of life while it has no message; 5 by
-                default. After two that are missing the consumer is replaced.
+            heartbeat: seconds between the server's signs of life while it has no message, 0.5 to
+                half of `expires` and at most 30; 5 by default, or half of `expires` if that is
+                less. After two that are missing the consumer is replaced.
             error_cb: told why a consumer was replaced, and what `cb` raises. Logged by default.
             created_cb: told about each consumer that was made, the first included.
 
         Raises:
             StreamNotFound: there is no such stream.
             BadRequest: the server refuses the configuration.
+            InvalidOption: an argument can't be.
+            ValueError: what is to be a number of seconds is none.
+            Unsupported: the callback can't be called.
         """
         filters = [filter_subjects] if isinstance(filter_subjects, str) else list(filter_subjects)
         if not filters and deliver_policy == DeliverPolicy.LAST_PER_SUBJECT:
@@ -326,6 +339,7 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
             num_replicas=1,
             mem_storage=True,
         )
+        check_seconds(expires, "expires")
         beat = min(HEARTBEAT_S, expires / 2) if heartbeat is None else heartbeat
         flow = Flow.of(max_messages, max_bytes, expires, beat)
         consumer = OrderedConsumer(self, check_name(stream), config, flow, cb, error_cb, created_cb)

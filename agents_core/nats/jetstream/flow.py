@@ -68,8 +68,7 @@ class Flow:
         whole("max_messages" if by_count else "max_bytes", limit, 1)
         threshold = threshold_messages if by_count else threshold_bytes
         threshold = limit // 2 if threshold is None else threshold
-        if not 0 <= threshold < limit:
-            raise InvalidOption("threshold", "at least 0 and less than what it is a part of")
+        whole("threshold_messages" if by_count else "threshold_bytes", threshold, 0, limit - 1)
         beat = min(expires / 2, HEARTBEAT_S_MAX) if heartbeat is None else heartbeat
         check_seconds(beat, "heartbeat")
         if not HEARTBEAT_S_MIN <= beat <= min(expires / 2, HEARTBEAT_S_MAX):

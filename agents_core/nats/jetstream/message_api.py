@@ -168,7 +168,8 @@ class MessageAPI(API):
         """
         wanted = [subjects] if isinstance(subjects, str) else list(subjects)
         body: dict[str, Any] = {"multi_last": wanted}
-        if batch:
+        if batch is not None:
+            whole("batch", batch, 1)
             body["batch"] = batch
         if up_to_seq:
             body["up_to_seq"] = up_to_seq

@@ -125,7 +125,7 @@ class PubAck:
         seq: its number there; of an atomic batch the last one.
         domain: of JetStream, if there is one.
         duplicate: it was there already, with the same `msg_id`.
-        batch_id, batch_size: of an atomic batch (ADR-50).
+        batch_id, batch_size: of an atomic batch or a fast ingest (ADR-50).
         val: what the counter is now (ADR-49), as decimal digits.
     """
 

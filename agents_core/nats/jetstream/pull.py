@@ -7,11 +7,11 @@ from enum import Enum, auto
 from typing import TypedDict
 
 from agents_core import jsonvalue
+from agents_core.nats.jetstream.bounds import whole
 from agents_core.nats.jetstream.errors import (
     APIError,
     ConsumerDeleted,
     ConsumerIsPush,
-    InvalidOption,
     MaxBytesExceeded,
     PullRefused,
     named,
@@ -58,8 +58,8 @@ class PullOptions:
     )
 
     def __post_init__(self) -> None:
-        if self.priority is not None and not 0 <= self.priority <= PRIORITY_MAX:
-            raise InvalidOption("priority", f"0 to {PRIORITY_MAX}")
+        if self.priority is not None:
+            whole("priority", self.priority, 0, PRIORITY_MAX)
 
     def body(
         self,

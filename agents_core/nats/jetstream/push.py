@@ -196,6 +196,7 @@ class PushSubscription:
 
         Raises:
             AgentsError: what ended it, unless that was asked for.
+            Unsupported: a callback gets the messages.
         """
         return self
 

@@ -53,8 +53,9 @@ class PushAPI(StreamAPI, ConsumerAPI):
 
             sub = await js.subscribe("orders.new", cb=handle, durable="billing")
 
-        One that exists is used as it is, if its filter and its group are those asked for. To read
-        in order, without acknowledging, there is `ordered_consumer`.
+        One that exists is used as it is, if its group is the one asked for, and its filter, too, or
+        it has none and so reads everything. To read in order, without acknowledging, there is
+        `ordered_consumer`.
 
         Args:
             subject: what to read; becomes the consumer's filter unless `config` has several.

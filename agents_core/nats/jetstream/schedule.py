@@ -37,6 +37,7 @@ def schedule(
 
     Raises:
         ValueError: when is none of these.
+        InvalidOption: `msg_ttl` is no number of seconds, or one without end.
     """
     headers: dict[str, str] = {Header.SCHEDULE: _when(when), Header.SCHEDULE_TARGET: target}
     if source is not None:

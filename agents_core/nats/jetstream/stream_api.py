@@ -12,7 +12,10 @@ from agents_core.nats.subject import check_subject
 
 
 class StreamAPI(API):
-    """What can be asked about streams. Each call raises what `API.request` raises."""
+    """What can be asked about streams. Each call raises what `API.request` raises.
+
+    A name that can't be one is refused by `InvalidName`.
+    """
 
     async def add_stream(self, config: StreamConfig | None = None, **params: Any) -> StreamInfo:
         """Make a stream; one that exists with the same configuration is as good.

@@ -66,8 +66,9 @@ class PullSubscription:
         Args:
             batch: at most so many.
             timeout: seconds to wait for the first; None for as long as it takes.
-            heartbeat: seconds between the server's signs of life while it has no message, at most
-                half of `timeout`; by default 10 if that is more than 30, else none.
+            heartbeat: seconds between the server's signs of life while it has no message; asked
+                for where two of them fit into one request, which lives a little less than
+                `timeout`, and than 30. By default 10 if `timeout` is more than 30, else none.
             no_wait: do not wait: return an empty list if there are none. So it does if the consumer
                 has `max_ack_pending` not acknowledged, of which the server says nothing: that takes
                 a second, and what is delivered later is there for the next fetch.
@@ -99,6 +100,8 @@ class PullSubscription:
         **priority: Unpack[PriorityOptions],
     ) -> list[JSMsg]:
         """As `fetch`, bounded by bytes: of subject, reply subject, headers and payload.
+
+        Not of a consumer with `max_batch`: this asks for 1,000,000 messages.
 
         Raises:
             MaxBytesExceeded: the next message alone is larger.
@@ -187,10 +190,11 @@ class PullSubscription:
             max_messages: at most so many asked for and not yet taken; 500 by default.
             max_bytes: the same in bytes, instead of `max_messages`.
             expires: seconds that one request lives on the server, at least 1.
-            heartbeat: seconds between the server's signs of life while it has no message; half of
-                `expires` by default. After two that are missing messages are asked for again.
+            heartbeat: seconds between the server's signs of life while it has no message, 0.5 to
+                half of `expires` and at most 30; that half by default. After two
+                that are missing messages are asked for again.
             threshold_messages: ask for more when so many are left; half by default.
-            threshold_bytes: the same in bytes.
+            threshold_bytes: the same in bytes, with `max_bytes`.
             error_cb: told what does not end it: missed heartbeats, refused requests, what `cb`
                 raises. Logged by default.
             **priority: see `PriorityOptions`.
@@ -200,6 +204,8 @@ class PullSubscription:
 
         Raises:
             InvalidOption: an argument can't be.
+            ValueError: what is to be a number of seconds is none.
+            Unsupported: the callback can't be called.
             ConnectionClosed: the bus was closed.
         """
         flow = Flow.of(

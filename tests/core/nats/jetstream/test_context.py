@@ -55,6 +55,7 @@ async def test_a_consumer_that_reads_something_else_is_not_the_one_that_was_aske
 
 async def test_a_consumer_without_a_durable_name() -> None:
     async with jetstream() as (js, server):
+        server.answers["CONSUMER.INFO"] = NOT_FOUND
         server.answers["CONSUMER.CREATE"] = CONSUMER
         subscription = await js.pull_subscribe("a", stream="s")
         config = (await server.expect("CONSUMER.CREATE")).body["config"]
@@ -66,6 +67,34 @@ async def test_a_consumer_without_a_durable_name() -> None:
         await js.pull_subscribe("", stream="s", config=ConsumerConfig(durable_name="x"))
         config = (await server.expect("CONSUMER.CREATE")).body["config"]
         assert (config["name"], "filter_subject" in config) == ("x", False)
+
+
+@pytest.mark.parametrize("config", [ConsumerConfig(name="n"), ConsumerConfig(durable_name="n")])
+async def test_a_consumer_that_the_configuration_names_is_used_as_it_is(
+    config: ConsumerConfig,
+) -> None:
+    async with jetstream() as (js, server):
+        server.answers["CONSUMER.INFO"] = {**CONSUMER, "config": {"filter_subject": "a"}}
+        assert (await js.pull_subscribe("a", stream="s", config=config)).consumer == "n"
+        with pytest.raises(ConsumerMismatch):
+            await js.pull_subscribe("b", stream="s", config=config)
+        with pytest.raises(ConsumerMismatch):
+            await js.pull_subscribe("", stream="s", config=config.evolve(filter_subject="b"))
+        assert await server.none("CONSUMER.CREATE")
+
+
+async def test_a_consumer_that_somebody_else_makes_at_the_same_time() -> None:
+    async with jetstream() as (js, server):
+        found = {**CONSUMER, "config": {"filter_subject": "a"}}
+        exists = {"code": 400, "err_code": 10148, "description": "consumer already exists"}
+        for subject in ("a", "b"):
+            server.answers["CONSUMER.INFO"] = [NOT_FOUND, found]
+            server.answers["CONSUMER.CREATE"] = {"error": exists}
+            if subject == "a":
+                assert (await js.pull_subscribe(subject, "d", "s")).consumer == "d"
+            else:
+                with pytest.raises(ConsumerMismatch):
+                    await js.pull_subscribe(subject, "d", "s")
 
 
 async def test_binding_checks_the_names() -> None:
@@ -113,6 +142,13 @@ async def test_what_an_ordered_consumer_is(
             }
             request = await server.pull()
             assert request.body["idle_heartbeat"] == 5_000_000_000
+
+
+async def test_the_life_of_a_request_of_an_ordered_consumer_is_in_seconds() -> None:
+    async with jetstream() as (js, _):
+        wrong: Any = "5"
+        with pytest.raises(ValueError, match="expires: '5' is not a number of seconds"):
+            await js.ordered_consumer("s", expires=wrong)
 
 
 async def test_a_name_is_no_configuration() -> None:

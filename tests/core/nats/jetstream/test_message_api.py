@@ -157,6 +157,8 @@ async def test_how_a_batch_can_fail() -> None:
     async with jetstream() as (js, server):
         with pytest.raises(InvalidOption):
             await js.get_batch("s", 0)
+        with pytest.raises(InvalidOption):
+            await js.get_last_msgs_for("s", "a", batch=0)
         getting = asyncio.create_task(js.get_batch("s", 2))
         server.say(await server.expect("DIRECT.GET"), 413, "Too Many Results")
         with pytest.raises(BadRequest):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -39,8 +40,8 @@ def test_requests_are_kept_up_to_a_bound() -> None:
         assert len(options._bodies) <= pull.BODIES_MAX
 
 
-@pytest.mark.parametrize("priority", [-1, 10])
-def test_priorities_have_bounds(priority: int) -> None:
+@pytest.mark.parametrize("priority", [-1, 10, "1"])
+def test_priorities_have_bounds(priority: Any) -> None:
     with pytest.raises(errors.InvalidOption, match="priority: 0 to 9"):
         PullOptions(priority=priority)
 
