@@ -54,7 +54,7 @@ class Flow:
         """Fill in the defaults.
 
         Raises:
-            InvalidOption: one can't be, or both units are given.
+            InvalidOption: one can't be, or is of another unit than the bound.
             ValueError: what is to be a number of seconds is none.
         """
         if max_messages is not None and max_bytes is not None:
@@ -63,12 +63,16 @@ class Flow:
         if not EXPIRES_S_MIN <= expires < inf:
             raise InvalidOption("expires", f"at least {EXPIRES_S_MIN} s, and not without end")
         by_count = max_bytes is None
+        unit, other = ("messages", "bytes") if by_count else ("bytes", "messages")
         limit = (MAX_MESSAGES if max_messages is None else max_messages) if by_count else max_bytes
         assert limit is not None
-        whole("max_messages" if by_count else "max_bytes", limit, 1)
-        threshold = threshold_messages if by_count else threshold_bytes
+        whole(f"max_{unit}", limit, 1)
+        thresholds = {"messages": threshold_messages, "bytes": threshold_bytes}
+        if thresholds[other] is not None:
+            raise InvalidOption(f"threshold_{other}", f"not together with max_{unit}")
+        threshold = thresholds[unit]
         threshold = limit // 2 if threshold is None else threshold
-        whole("threshold_messages" if by_count else "threshold_bytes", threshold, 0, limit - 1)
+        whole(f"threshold_{unit}", threshold, 0, limit - 1)
         beat = min(expires / 2, HEARTBEAT_S_MAX) if heartbeat is None else heartbeat
         check_seconds(beat, "heartbeat")
         if not HEARTBEAT_S_MIN <= beat <= min(expires / 2, HEARTBEAT_S_MAX):

@@ -194,7 +194,7 @@ class PullSubscription:
                 half of `expires` and at most 30; that half by default. After two
                 that are missing messages are asked for again.
             threshold_messages: ask for more when so many are left; half by default.
-            threshold_bytes: the same in bytes, with `max_bytes`.
+            threshold_bytes: the same in bytes, instead of it where there is `max_bytes`.
             error_cb: told what does not end it: missed heartbeats, refused requests, what `cb`
                 raises. Logged by default.
             **priority: see `PriorityOptions`.

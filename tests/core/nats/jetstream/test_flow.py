@@ -40,6 +40,8 @@ def test_defaults() -> None:
         {"threshold_messages": -1},
         {"threshold_messages": 1.5},
         {"max_bytes": 5, "threshold_bytes": "1"},
+        {"max_bytes": 5, "threshold_messages": 1},
+        {"threshold_bytes": 1},
     ],
 )
 def test_what_cannot_be(options: dict[str, Any]) -> None:
