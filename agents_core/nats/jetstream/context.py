@@ -43,7 +43,6 @@ from agents_core.nats.jetstream.record import check_config
 from agents_core.nats.jetstream.subscription import PullSubscription
 from agents_core.nats.jetstream.window import MAX_PENDING, RETRY_ATTEMPTS, RETRY_WAIT_S, Window
 from agents_core.nats.options import NotifyError
-from agents_core.timers import check_seconds
 
 
 class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
@@ -339,8 +338,6 @@ class JetStreamContext(KeyValueAPI, PushAPI, MessageAPI, ObjectAPI):
             num_replicas=1,
             mem_storage=True,
         )
-        check_seconds(expires, "expires")
-        beat = min(HEARTBEAT_S, expires / 2) if heartbeat is None else heartbeat
-        flow = Flow.of(max_messages, max_bytes, expires, beat)
+        flow = Flow.of(max_messages, max_bytes, expires, heartbeat, usual_heartbeat=HEARTBEAT_S)
         consumer = OrderedConsumer(self, check_name(stream), config, flow, cb, error_cb, created_cb)
         return await consumer.open()

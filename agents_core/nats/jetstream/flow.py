@@ -50,8 +50,10 @@ class Flow:
         heartbeat: float | None = None,
         threshold_messages: int | None = None,
         threshold_bytes: int | None = None,
+        *,
+        usual_heartbeat: float = HEARTBEAT_S_MAX,
     ) -> Self:
-        """Fill in the defaults.
+        """Fill in the defaults; for `heartbeat`, `usual_heartbeat`, or half of `expires` if less.
 
         Raises:
             InvalidOption: one can't be, or is of another unit than the bound.
@@ -73,7 +75,7 @@ class Flow:
         threshold = thresholds[unit]
         threshold = limit // 2 if threshold is None else threshold
         whole(f"threshold_{unit}", threshold, 0, limit - 1)
-        beat = min(expires / 2, HEARTBEAT_S_MAX) if heartbeat is None else heartbeat
+        beat = min(expires / 2, usual_heartbeat) if heartbeat is None else heartbeat
         check_seconds(beat, "heartbeat")
         if not HEARTBEAT_S_MIN <= beat <= min(expires / 2, HEARTBEAT_S_MAX):
             raise InvalidOption(
