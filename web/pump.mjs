@@ -81,7 +81,7 @@ function pump(socket, arrived, inbound) {
   }
 
   function deliver() {
-    clearTimeout(timer);
+    if (timer) clearTimeout(timer);
     timer = 0;
     if (socket.onmessage !== take) return;
     const batch = chunks;

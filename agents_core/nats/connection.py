@@ -41,7 +41,7 @@ class Connection(asyncio.Protocol):
         on_room: called when the pipe, which was full, takes bytes again.
 
     Attributes:
-        paused: the pipe is full: what is sent waits here.
+        pipe: where bytes go at once; None while it is full, and before and after the session.
         frames: what waits here.
     """
 
@@ -62,11 +62,11 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._on_arrival, self._on_lost, self._on_room = on_arrival, on_lost, on_room
         self._transport: asyncio.Transport | None = None
+        self.pipe: asyncio.Transport | None = None
         self._greeting: asyncio.Future[None] = self._loop.create_future()
         self._pongs: deque[asyncio.Future[None]] = deque()
         self._refusal: AgentsError | None = None  # -ERR of the last arrival: why it may close
         self._ended: AgentsError | None = None
-        self.paused = False
         self._turn: asyncio.Handle | None = None
         self._many = False  # frames were joined in the last turn
         self._collecting = False  # frames wait for the end of this loop turn, or of this arrival
@@ -86,11 +86,12 @@ class Connection(asyncio.Protocol):
         """
         url, tls = self.server.uri, options.tls_settings(self.server.tls_name)
         try:
-            self._transport = await dialer.dial(url, self, tls, login.headers)
+            self._transport = self.pipe = await dialer.dial(url, self, tls, login.headers)
             await self._greeting
             if tls.upgrades(url, self.protocol.info):
                 self.protocol.begin_anew()
-                self._transport = await dialer.start_tls(self._transport, self, url, tls)
+                tcp = self._transport
+                self._transport = self.pipe = await dialer.start_tls(tcp, self, url, tls)
             answer = await login.answer(self.protocol.nonce)
             secure = {"tls_required": self._secure()}
             self.protocol.connect(options.connect_fields() | answer | secure)
@@ -122,7 +123,6 @@ class Connection(asyncio.Protocol):
         """
         if self._ended is not None:
             return
-        self.received_at = self._loop.time()
         self._refusal = None
         arrival = Arrival()
         error: ProtocolError | None = None
@@ -130,15 +130,17 @@ class Connection(asyncio.Protocol):
             self.protocol.receive_data(data, arrival)
         except ProtocolError as caught:
             error = caught
-        if self.protocol.must_answer:
-            self._write()
-        for event in arrival.events:
-            self._handle(event)
+        if arrival.events:
+            if self.protocol.must_answer:
+                self._write()
+            for event in arrival.events:
+                self._handle(event)
         if self.established:
             collecting, self._collecting = self._collecting, True
             self._on_arrival(self, arrival)
             self._collecting = collecting
             self._write()  # what callbacks sent, joined
+        self.received_at = self._loop.time()  # last: what comes before them, callbacks wait for
         if error is not None:
             self.lose(error)
 
@@ -169,13 +171,14 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The transport's buffer is full; frames wait here."""
-        self.paused = True
+        self.pipe = None
         self.frames.grant(0)
 
     def resume_writing(self) -> None:
         """There is room again."""
-        self.paused = False
-        self._write()
+        if self._ended is None:
+            self.pipe = self._transport
+            self._write()
         self._on_room()
 
     # -- sending
@@ -192,14 +195,15 @@ class Connection(asyncio.Protocol):
             if frames.size + len(frame[2]) + FRAME_BYTES > WRITE_BYTES:
                 self._write()
             frames.add(frame)
-            if not self.paused:
+            if self.pipe is not None:
                 frames.grant(min(WRITE_BYTES - frames.size, self.protocol.max_payload))
-        else:
+            return
+        if self.pipe is None or self._many:
             frames.add(frame)
-            if not self._many:
-                self._write()
-            self._collecting = True
-            self._turn = self._loop.call_soon(self._end_of_turn)
+        else:  # nothing waits here then
+            self.pipe.write(b"".join(frame))
+        self._collecting = True
+        self._turn = self._loop.call_soon(self._end_of_turn)
 
     def command(self, line: bytes) -> None:
         """Send what is no message, such as `SUB`."""
@@ -211,10 +215,8 @@ class Connection(asyncio.Protocol):
         self._write()
 
     def _write(self) -> None:
-        if self._transport is None or self.paused or self._ended is not None:
-            return
-        if data := self.protocol.data_to_send():
-            self._transport.write(data)
+        if self.pipe is not None and (data := self.protocol.data_to_send()):
+            self.pipe.write(data)
 
     def ping(self) -> asyncio.Future[None]:
         """Send PING behind everything sent so far; the future is done with its PONG.
@@ -272,6 +274,7 @@ class Connection(asyncio.Protocol):
 
     def _shut(self, error: AgentsError, *, abort: bool) -> None:
         self._ended = NotConnected(self.url) if self.established else error
+        self.pipe = None
         if self._turn is not None:
             self._turn.cancel()
         for future in (self._greeting, *self._pongs):

@@ -45,7 +45,7 @@ class Outbox:
         if self._closed:
             raise ConnectionClosed()
         connection = self.connection
-        stuck = connection is None or connection.paused
+        stuck = connection is None or connection.pipe is None
         if stuck and self.frames.size + sum(map(len, frame)) > self._limit:
             raise OutboundBufferFull(self._limit)
         if connection is None:
@@ -88,7 +88,7 @@ class Outbox:
         if self._calls % FAIR_CALLS == 0:  # a loop that only publishes must not be alone
             await asyncio.sleep(0)
         while self.frames.size * 2 > self._limit and not self._closed:
-            if self.connection is not None and not self.connection.paused:
+            if self.connection is not None and self.connection.pipe is not None:
                 await asyncio.sleep(0)  # it is written at the end of this turn
                 continue
             self._room.clear()
