@@ -56,6 +56,9 @@ class WebServer:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()  # uvicorn leaves what it cut to whoever ends the loop
+        await asyncio.sleep(0)  # asyncio closes them in the next turn
         self._socket.close()
 
 
