@@ -261,9 +261,15 @@ def test_an_agent_of_the_page_in_a_worker_of_its_own(
     page.keyboard.press("Escape")
     for n in range(5):
         assert ask(page, "inline", "count") == str(n + 1)
+    row(page, "inline").get_by_test_id("message").click()
+    page.get_by_test_id("message-ask").click()
+    result = page.get_by_test_id("message-result")
+    expect(result).to_have_text("6")
     crash = page.locator('[data-kind="crashed"][data-agent="hosted"]')
     expect(crash).to_contain_text("no answer for 2.0 s")
     expect(row(page, "hosted")).to_have_attribute("data-state", "running")
+    expect(result).to_have_text("6")  # the other question's error belongs to nothing that is open
+    page.keyboard.press("Escape")
     assert ask(page, "hosted", "count") == "2"
     row(page, "hosted").get_by_test_id("crash").click()
     expect(row(page, "hosted")).to_have_attribute("data-restarts", "2")

@@ -10,6 +10,7 @@ const EXAMPLE = '{"type": "report"}';
  */
 export function messageDialog(runtime) {
   let agent = "";
+  let turn = 0; // of openings and messages: an answer to anything but the last is shown to nobody
   const title = h("h2", { id: "message-title" });
   const input = h("textarea", {
     id: "message-input",
@@ -39,6 +40,7 @@ export function messageDialog(runtime) {
 
   function open(id) {
     agent = id;
+    turn++;
     write(title, `Message to ${id}`);
     show("");
     read();
@@ -82,15 +84,18 @@ export function messageDialog(runtime) {
   async function send(action) {
     const payload = read();
     if (payload === undefined) return;
+    const mine = ++turn;
     ask.disabled = tell.disabled = true;
     show("…");
+    let answer;
     try {
-      show(await action(payload));
+      answer = [await action(payload), false];
     } catch (error) {
-      show(`${error.name}: ${error.message}`, true);
-    } finally {
-      ask.disabled = tell.disabled = false;
+      answer = [`${error.name}: ${error.message}`, true];
     }
+    if (mine !== turn) return;
+    ask.disabled = tell.disabled = false;
+    show(...answer);
   }
 
   return { open };
