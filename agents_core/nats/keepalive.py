@@ -48,6 +48,7 @@ class KeepAlive:
         self._interval, self._limit = interval, max(1, limit)
         self._asked = 0
         self._asked_at = 0.0
+        self._given = interval  # seconds for an answer
         self._look_at(timers.now() + interval)
 
     def stop(self) -> None:
@@ -58,7 +59,7 @@ class KeepAlive:
         """Something hints at a loss: ask at once, and have the answer decide after `seconds`."""
         self._timer.cancel()
         now = self._timers.now()
-        self._asked, self._asked_at = self._limit, now
+        self._asked, self._asked_at, self._given = self._limit, now, seconds
         self._connection.ping()
         self._look_at(now + seconds)
 
@@ -68,7 +69,7 @@ class KeepAlive:
     def _look(self) -> None:
         now, heard_at = self._timers.now(), self._connection.received_at
         if heard_at >= self._asked_at:
-            self._asked = 0
+            self._asked, self._given = 0, self._interval
         if not self._asked and heard_at + self._interval > now:
             self._look_at(heard_at + self._interval)
             return
@@ -80,4 +81,4 @@ class KeepAlive:
         self._asked = min(self._asked + 1, self._limit)  # late: one fresh question decides
         self._asked_at = now
         self._connection.ping()
-        self._look_at(now + self._interval)
+        self._look_at(now + self._given)

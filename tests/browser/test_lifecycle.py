@@ -206,7 +206,7 @@ def test_a_hint_has_a_dead_connection_noticed(
     os.kill(pid, signal.SIGSTOP)
     try:
         tab.evaluate("statuses.length = 0; dispatchEvent(new Event('online'))")
-        tab.wait_for("statuses.includes('reconnecting')", seconds=10)
+        tab.wait_for("statuses.includes('reconnecting')", seconds=20)  # by itself it asks after 25
     finally:
         os.kill(pid, signal.SIGCONT)
     tab.wait_for("statuses.at(-1) === 'connected'")

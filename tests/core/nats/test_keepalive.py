@@ -167,6 +167,19 @@ def test_a_hint_asks_at_once_and_silence_then_is_a_loss() -> None:
     assert "no answer to PING" in str(peer.lost)
 
 
+def test_a_late_look_after_a_hint_asks_anew_and_waits_as_long_as_before() -> None:
+    clock, peer, keep_alive = watched()
+    clock.time += 1.0
+    keep_alive.look(2.0)
+    clock.fire(late=600.0)
+    assert (len(peer.pings), peer.lost) == (2, None)
+    assert clock.timer is not None
+    assert clock.timer.when == clock.time + 2.0
+    peer.hear()
+    clock.fire()
+    assert clock.timer.when == peer.received_at + INTERVAL
+
+
 def test_a_hint_that_was_wrong_changes_nothing() -> None:
     clock = Clock()
     peer = Peer(clock)
