@@ -85,11 +85,13 @@ async def test_a_bucket_of_nats_py(nats_server: NatsServer, kind: str) -> None:
             await theirs.create("a", b"six")
         await theirs.purge("a")
         assert [brief(entry) for entry in await ours.history("a")] == [("a", b"", Operation.PURGE)]
-        await theirs.put("c", b"long")
+        await theirs.put("c", b"for ever")
+        await theirs.create("d", b"long", msg_ttl=3600)
+        assert set(await ours.keys()) == {"c", "d"}
         async with await ours.watch("b", updates_only=True) as watcher:
             await theirs.create("b", b"short", msg_ttl=1)
             assert [entry.operation for entry in await take(watcher, 2)] == [None, Operation.PURGE]
-        assert await ours.keys() == await theirs.keys() == ["c"]
+        assert await ours.keys() == await theirs.keys() == ["c", "d"]
 
 
 @OURS
