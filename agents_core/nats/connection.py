@@ -86,12 +86,12 @@ class Connection(asyncio.Protocol):
         """
         url, tls = self.server.uri, options.tls_settings(self.server.tls_name)
         try:
-            self._transport = self.pipe = await dialer.dial(url, self, tls, login.headers)
+            self._transport = await dialer.dial(url, self, tls, login.headers)
             await self._greeting
             if tls.upgrades(url, self.protocol.info):
                 self.protocol.begin_anew()
-                tcp = self._transport
-                self._transport = self.pipe = await dialer.start_tls(tcp, self, url, tls)
+                self._transport = await dialer.start_tls(self._transport, self, url, tls)
+                self.pipe = self._transport
             answer = await login.answer(self.protocol.nonce)
             secure = {"tls_required": self._secure()}
             self.protocol.connect(options.connect_fields() | answer | secure)
@@ -115,6 +115,8 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         if self._ended is not None:  # the attempt was given up while it was dialled
             self._transport.abort()
+        else:
+            self.pipe = self._transport
 
     def data_received(self, data: bytes) -> None:
         """Parse, answer PING, then hand over what came.
